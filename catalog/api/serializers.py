@@ -1,0 +1,233 @@
+"""Inputs and outputs of the catalogue."""
+
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+from billing_project.core.api.fields import EnumField, NanosField, QuantityField, UtcDateTimeField
+from billing_project.core.api.serializers import InputSerializer, OutputSerializer
+from catalog.api.pricing import make_input_fields, make_output_fields
+from catalog.models import (
+    Aggregation,
+    Anchor,
+    BillingCadence,
+    BillingTiming,
+    CatalogStatus,
+    Meter,
+    PricingModel,
+    Product,
+    TaxBehavior,
+    TrialUsage,
+)
+from catalog.models.plans import MAX_TRIAL_DAYS
+from catalog.queries import PlanDetails, Quote, SkuDetails
+
+MAX_TAGS = 50
+
+
+class ProductSerializer(OutputSerializer[Product]):
+    """A product."""
+
+    class Meta:
+        model = Product
+        fields = ["id", "name", "description", "tags", "status", "created_at"]
+
+
+class ProductInput(InputSerializer):
+    """What can be said about a product at any time."""
+
+    description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False, max_length=MAX_TAGS
+    )
+
+
+class CreateProductInput(ProductInput):
+    """A new product."""
+
+    name = serializers.CharField(max_length=200)
+
+
+class UpdateProductInput(ProductInput):
+    """What is to change on a product."""
+
+    name = serializers.CharField(required=False, max_length=200)
+    status = EnumField(CatalogStatus, required=False)
+
+
+class MeterSerializer(OutputSerializer[Meter]):
+    """A meter."""
+
+    class Meta:
+        model = Meter
+        fields = [
+            "id",
+            "code",
+            "display_name",
+            "event_type",
+            "property",
+            "aggregation",
+            "unit",
+            "status",
+            "created_at",
+        ]
+
+
+class MeterInput(InputSerializer):
+    """What can be said about a meter at any time."""
+
+    display_name = serializers.CharField(required=False, allow_blank=True, max_length=200)
+    unit = serializers.CharField(required=False, allow_blank=True, max_length=64)
+
+
+class CreateMeterInput(MeterInput):
+    """A new meter. Unless told otherwise, it sums up the property, and without one counts the events."""
+
+    code = serializers.CharField(required=False, max_length=401)
+    event_type = serializers.CharField(max_length=200)
+    property = serializers.CharField(required=False, max_length=200)
+    aggregation = EnumField(Aggregation, required=False)
+
+
+class UpdateMeterInput(MeterInput):
+    """What is to change on a meter. What it counts cannot."""
+
+    status = EnumField(CatalogStatus, required=False)
+
+
+class SkuSerializer(serializers.Serializer[SkuDetails]):
+    """A SKU with its price: the parameters of its pricing model stand beside the rest."""
+
+    id = serializers.UUIDField(source="sku.id")
+    plan_id = serializers.UUIDField(source="sku.plan_id")
+    plan_version = serializers.IntegerField(source="price.plan_version.number", allow_null=True)
+    name = serializers.CharField(source="sku.name")
+    status = EnumField(CatalogStatus, source="sku.status")
+    pricing_model = EnumField(PricingModel, source="price.pricing_model", allow_null=True)
+    currency = serializers.CharField(source="price.currency", allow_null=True)
+    meter_code = serializers.CharField(source="price.meter.code", allow_null=True)
+    meter_event_type = serializers.CharField(source="price.meter.event_type", allow_null=True)
+    meter_property = serializers.CharField(source="price.meter.property", allow_null=True)
+    aggregation = EnumField(Aggregation, source="price.meter.aggregation", allow_null=True)
+    billing_timing = EnumField(BillingTiming, source="price.billing_timing", allow_null=True)
+    tax_behavior = EnumField(TaxBehavior, source="price.tax_behavior", allow_null=True)
+    tax_category = serializers.CharField(source="price.tax_category", allow_null=True)
+    created_at = UtcDateTimeField(source="sku.created_at")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the pricing parameters after the name of their model."""
+        shown = list(super().get_fields().items())
+        place = [name for name, _ in shown].index("pricing_model") + 1
+        return dict([*shown[:place], *make_output_fields().items(), *shown[place:]])
+
+
+class SkuInput(InputSerializer):
+    """What can be said about a SKU at any time, the pricing parameters included."""
+
+    billing_timing = EnumField(BillingTiming, required=False)
+    tax_behavior = EnumField(TaxBehavior, required=False)
+    tax_category = serializers.CharField(required=False, allow_blank=True, max_length=64)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the pricing parameters among them."""
+        return {**super().get_fields(), **make_input_fields()}
+
+
+class CreateSkuInput(SkuInput):
+    """A new SKU, metered if it names a meter by its code or by what it counts, and licensed if not."""
+
+    plan_id = serializers.UUIDField()
+    name = serializers.CharField(max_length=200)
+    pricing_model = EnumField(PricingModel)
+    currency = serializers.CharField(max_length=3)
+    meter_code = serializers.CharField(required=False, max_length=401)
+    meter_event_type = serializers.CharField(required=False, max_length=200)
+    meter_property = serializers.CharField(required=False, max_length=200)
+    aggregation = EnumField(Aggregation, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse half a meter."""
+        if "meter_event_type" not in attrs and ("meter_property" in attrs or "aggregation" in attrs):
+            raise serializers.ValidationError(
+                {"meter_event_type": ["This says which events the meter counts."]}, code="required"
+            )
+        return attrs
+
+
+class UpdateSkuInput(SkuInput):
+    """What is to change on a SKU: of the pricing parameters, those that are given; null takes one away."""
+
+    name = serializers.CharField(required=False, max_length=200)
+    status = EnumField(CatalogStatus, required=False)
+    pricing_model = EnumField(PricingModel, required=False)
+
+
+class PlanSerializer(serializers.Serializer[PlanDetails]):
+    """A plan, with the terms of one version of it and the SKUs in that."""
+
+    id = serializers.UUIDField(source="plan.id")
+    name = serializers.CharField(source="plan.name")
+    description = serializers.CharField(source="plan.description")
+    product_id = serializers.UUIDField(source="plan.product_id", allow_null=True)
+    status = EnumField(CatalogStatus, source="plan.status")
+    version = serializers.IntegerField(source="version.number")
+    published_at = UtcDateTimeField(source="version.published_at", allow_null=True)
+    billing_cadence = EnumField(BillingCadence, source="version.billing_cadence")
+    anchor = EnumField(Anchor, source="version.anchor")
+    trial_days = serializers.IntegerField(source="version.trial_days")
+    trial_usage = EnumField(TrialUsage, source="version.trial_usage")
+    skus = SkuSerializer(many=True)
+    created_at = UtcDateTimeField(source="plan.created_at")
+
+
+class PlanInput(InputSerializer):
+    """What can be said about a plan at any time."""
+
+    description = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    product_id = serializers.UUIDField(required=False, allow_null=True)
+    anchor = EnumField(Anchor, required=False)
+    trial_days = serializers.IntegerField(required=False, min_value=0, max_value=MAX_TRIAL_DAYS)
+    trial_usage = EnumField(TrialUsage, required=False)
+
+
+class CreatePlanInput(PlanInput):
+    """A new plan, which charges nothing until SKUs are added."""
+
+    name = serializers.CharField(max_length=200)
+    billing_cadence = EnumField(BillingCadence)
+
+
+class UpdatePlanInput(PlanInput):
+    """What is to change on a plan."""
+
+    name = serializers.CharField(required=False, max_length=200)
+    billing_cadence = EnumField(BillingCadence, required=False)
+    status = EnumField(CatalogStatus, required=False)
+
+
+class QuoteInput(InputSerializer):
+    """How much is used in a whole period."""
+
+    quantity = QuantityField(min_value=Decimal(0))
+
+
+class ChargeStepSerializer(serializers.Serializer[Any]):
+    """One part of a charge: so many units at such a price."""
+
+    key = serializers.CharField()
+    description = serializers.CharField()
+    quantity = QuantityField()
+    unit_amount_nanos = NanosField()
+    amount_nanos = NanosField()
+
+
+class QuoteSerializer(serializers.Serializer[Quote]):
+    """What a quantity costs, step by step."""
+
+    sku_id = serializers.UUIDField(source="price.sku_id")
+    plan_version = serializers.IntegerField(source="price.plan_version.number")
+    currency = serializers.CharField(source="price.currency")
+    quantity = QuantityField()
+    amount_nanos = NanosField(source="charge.amount_nanos")
+    steps = ChargeStepSerializer(source="charge.steps", many=True)

@@ -1,0 +1,55 @@
+"""What goes into rating: one item for each SKU and segment that an invoice is about."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from uuid import UUID
+
+from catalog.pricing.types import Pricing
+
+
+class RatingKind(StrEnum):
+    """What is charged: the kinds of computed invoice lines, by the same names."""
+
+    USAGE = "Usage"
+    FEE = "Fee"
+    ADVANCE_FEE = "AdvanceFee"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatingItem:
+    """A SKU in a segment: how it is priced, its quantity so far, and what was billed of it before.
+
+    `share` is, for usage, the segment's part of its period, by which tiers, free units and bounds shrink; for
+    a fee it is the segment's part of the full nominal period, by which the fee is prorated. `is_free` is the
+    trial's.
+    """
+
+    key: str
+    kind: RatingKind
+    item_id: UUID
+    sku_id: UUID
+    meter_id: UUID | None
+    segment_id: UUID
+    subscription_id: UUID
+    description: str
+    unit: str
+    model: Pricing
+    share: Fraction
+    quantity: Decimal
+    late_quantity: Decimal
+    is_free: bool
+    billed_nanos: int
+    billed_quantity: Decimal
+    billed_late_quantity: Decimal = Decimal(0)
+    tax_behavior: str
+    tax_category: str
+    period_start: datetime
+    period_end: datetime
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether an earlier invoice has billed some of it."""
+        return bool(self.billed_nanos or self.billed_quantity)

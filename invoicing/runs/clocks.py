@@ -1,0 +1,40 @@
+"""Advancing a test clock: time passes for its customers, and what is due on the way is done, in order."""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from billing_project.core.actors import Actor
+from customers.models import ClockStatus, TestClock
+from customers.operations import finish_clock_advance, move_clock
+from customers.queries import get_test_clock
+from invoicing.models import BillRunTrigger
+from invoicing.runs.bill_runs import start_bill_run, work_bill_run
+from invoicing.runs.due import find_next_due_at
+
+STOP_LIMIT = 20_000
+
+
+def drive_clock(*, test_clock_id: UUID, read_now: Callable[[], datetime], actor: Actor) -> TestClock:
+    """Take an advancing clock to its target, stopping at each due instant to bill what is due then.
+
+    Safe to run again after a crash, and on two workers: the clock only moves forward, and a subscription is
+    in one unfinished item at a time; a worker that finds the due ones in another's hands leaves the clock to
+    it.
+    """
+    for _ in range(STOP_LIMIT):
+        clock = get_test_clock(test_clock_id)
+        if clock.status != ClockStatus.ADVANCING or clock.target_at is None:
+            return clock
+        due_at = find_next_due_at(test_clock_id=test_clock_id)
+        if due_at is None or due_at > clock.target_at:
+            return finish_clock_advance(
+                test_clock_id=test_clock_id, target_at=clock.target_at, at=read_now(), actor=actor
+            )
+        stop_at = max(due_at, clock.now_at)
+        move_clock(test_clock_id=test_clock_id, to=stop_at, at=read_now(), actor=actor)
+        run = start_bill_run(at=stop_at, trigger=BillRunTrigger.CLOCK, test_clock_id=test_clock_id)
+        if run is None:
+            return clock
+        work_bill_run(run_id=run.pk, read_now=read_now, actor=actor)
+    return get_test_clock(test_clock_id)

@@ -1,0 +1,1 @@
+"""Events and usage over HTTP."""

@@ -1,0 +1,229 @@
+"""Reading events from JSON: exact, strict, and each by itself, so that a bad one does not spoil its batch."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from billing_project.core.errors import BillingError, InvalidInput
+from billing_project.core.money import EXACT
+from metering.ingest.incoming import EventRefused, IncomingEvent, Refusal, RefusalCode
+
+MAX_ID_LENGTH = 255
+MAX_TYPE_LENGTH = 200
+MAX_PROPERTIES_BYTES = 16 * 1024
+MAX_PROPERTIES_DEPTH = 8
+MAX_NUMBER_LENGTH = 100
+MAX_NUMBER_EXPONENT = 400  # Beyond any double; a short text must not be able to name a huge number.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+NUL = "\x00"
+_TIMESTAMP = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
+
+
+class NotJson(BillingError):
+    """The body is not JSON."""
+
+    code = "parse_error"
+    http_status = 400
+
+
+class NotABatch(InvalidInput):
+    """The body is JSON, but not `{"events": [...]}`."""
+
+    code = "invalid_batch"
+
+
+class TooManyEvents(InvalidInput):
+    """A batch has more events than one request may carry. None of them is stored."""
+
+    code = "too_many_events"
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[msgspec.Raw]
+
+
+class _SentEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: str
+    event_type: str
+    customer_id: UUID
+    timestamp: str
+    subscription_id: UUID | None = None
+    properties: dict[str, Any] = {}
+
+
+class _OnlyId(msgspec.Struct):
+    id: str
+
+
+class _InvalidNumber(ValueError):
+    """A number is longer than any that is meant."""
+
+
+def _read_fraction(text: str) -> Decimal | int:
+    """Read a JSON number with a point or an exponent; equal ones come out the same, however written."""
+    if len(text) > MAX_NUMBER_LENGTH:
+        raise _InvalidNumber(f"A number has more than {MAX_NUMBER_LENGTH} characters.")
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        raise _InvalidNumber("The exponent of a number is too large.") from None
+    if abs(number.adjusted()) > MAX_NUMBER_EXPONENT:
+        raise _InvalidNumber("The exponent of a number is too large.")
+    whole = int(number)
+    return whole if whole == number else number.normalize(EXACT)
+
+
+_BATCH = msgspec.json.Decoder(_Batch)
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
+_EVENT = msgspec.json.Decoder(_SentEvent, float_hook=_read_fraction)
+_ID = msgspec.json.Decoder(_OnlyId)
+_CANONICAL = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+
+
+def decode_batch(body: bytes, *, limit: int) -> list[IncomingEvent | Refusal]:
+    """Read `{"events": [...]}`, and each event in it as far as it can be read.
+
+    Raises: NotJson; NotABatch; TooManyEvents.
+    """
+    _check_json(body)
+    try:
+        events = _BATCH.decode(body).events
+    except msgspec.ValidationError as error:
+        raise NotABatch(f"The body is not a batch of events: {error}.") from None
+    if len(events) > limit:
+        raise TooManyEvents(f"A batch has at most {limit} events, not {len(events)}.", field="events")
+    return [decode_event(event, index=index) for index, event in enumerate(events)]
+
+
+def decode_single(body: bytes) -> IncomingEvent | Refusal:
+    """Read a body that is one event.
+
+    Raises: NotJson.
+    """
+    _check_json(body)
+    return decode_event(body, index=0)
+
+
+def decode_event(encoded: bytes | msgspec.Raw, *, index: int) -> IncomingEvent | Refusal:
+    """Read one event; what cannot be accepted whatever is stored is refused here."""
+    try:
+        sent = _EVENT.decode(encoded)
+    except UnicodeDecodeError:
+        return Refusal(index, None, RefusalCode.MALFORMED, "The event is not valid UTF-8.")
+    except RecursionError:
+        return Refusal(index, _find_id(encoded), RefusalCode.MALFORMED, "The event is nested too deep.")
+    except ValueError as error:
+        return Refusal(index, _find_id(encoded), RefusalCode.MALFORMED, f"{error}.")
+    try:
+        return _check(sent, index)
+    except EventRefused as refused:
+        return Refusal(index, sent.id[:MAX_ID_LENGTH], refused.code, refused.detail)
+
+
+def _check_json(body: bytes) -> None:
+    """Refuse what is not JSON at all, before anything is said about what is in it.
+
+    Raises: NotJson.
+    """
+    try:
+        _ANY_JSON.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise NotJson(f"The body is not valid JSON: {error}.") from None
+
+
+def _check(sent: _SentEvent, index: int) -> IncomingEvent:
+    """Check what the types alone do not say, and bring the event into its canonical form.
+
+    Raises: EventRefused.
+    """
+    _check_name("id", sent.id, MAX_ID_LENGTH)
+    _check_name("event_type", sent.event_type, MAX_TYPE_LENGTH)
+    timestamp = _read_timestamp(sent.timestamp)
+    encoded = _encode_properties(sent.properties)
+    content = _CANONICAL.encode((sent.event_type, sent.subscription_id, timestamp, msgspec.Raw(encoded)))
+    return IncomingEvent(
+        index=index,
+        event_id=sent.id,
+        event_type=sent.event_type,
+        customer_id=sent.customer_id,
+        subscription_id=sent.subscription_id,
+        timestamp=timestamp,
+        properties=sent.properties,
+        encoded_properties=encoded,
+        content_hash=hashlib.blake2b(content, digest_size=16).digest(),
+    )
+
+
+def _check_name(field: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise EventRefused(RefusalCode.TOO_LONG, f"The {field} has more than {limit} characters.")
+    if not text or NUL in text:
+        raise EventRefused(RefusalCode.MALFORMED, f"The {field} is empty or has a NUL character in it.")
+
+
+def _read_timestamp(text: str) -> datetime:
+    """Read an instant, in UTC. Digits beyond microseconds are dropped: rounding could leave its period."""
+    if _TIMESTAMP.fullmatch(text) is None:  # Python's own reader lets one stray character pass.
+        detail = "The timestamp is not an ISO 8601 time with an offset, such as 2026-02-28T14:30:00Z."
+        raise EventRefused(RefusalCode.MALFORMED, detail)
+    try:
+        timestamp = datetime.fromisoformat(text)
+        if timestamp < EARLIEST:
+            raise EventRefused(RefusalCode.MALFORMED, f"The timestamp is before {EARLIEST.year}.")
+        return timestamp.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise EventRefused(RefusalCode.MALFORMED, "The timestamp is not a day or hour that exists.") from None
+
+
+def _encode_properties(properties: dict[str, Any]) -> bytes:
+    """Write the properties in their canonical form, if they can be stored.
+
+    Raises: EventRefused.
+    """
+    _check_depth(properties.values(), MAX_PROPERTIES_DEPTH)
+    encoded = _CANONICAL.encode(properties)
+    if len(encoded) > MAX_PROPERTIES_BYTES:
+        detail = f"The properties are longer than {MAX_PROPERTIES_BYTES} bytes."
+        raise EventRefused(RefusalCode.TOO_LONG, detail)
+    if b"\\u0000" in encoded and _has_nul(properties):
+        raise EventRefused(RefusalCode.MALFORMED, "The properties have a NUL character in them.")
+    return encoded
+
+
+def _check_depth(values: Iterable[object], limit: int) -> None:
+    if limit == 0:
+        detail = f"The properties are nested more than {MAX_PROPERTIES_DEPTH} deep."
+        raise EventRefused(RefusalCode.MALFORMED, detail)
+    for value in values:
+        if isinstance(value, dict):
+            _check_depth(value.values(), limit - 1)
+        elif isinstance(value, list):
+            _check_depth(value, limit - 1)
+
+
+def _has_nul(value: object) -> bool:
+    """Look for a NUL itself; the canonical form has the same letters where a backslash is before `u0000`."""
+    match value:
+        case str():
+            return NUL in value
+        case dict():
+            return any(_has_nul(name) or _has_nul(inner) for name, inner in value.items())
+        case list():
+            return any(map(_has_nul, value))
+    return False
+
+
+def _find_id(encoded: bytes | msgspec.Raw) -> str | None:
+    """Find the id of an event that is otherwise unreadable, so that the sender can tell which it was."""
+    try:
+        return _ID.decode(encoded).id[:MAX_ID_LENGTH]
+    except (ValueError, RecursionError):
+        return None

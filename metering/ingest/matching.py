@@ -1,0 +1,174 @@
+"""Which segment an event belongs to, as pure rules on facts that were read.
+
+An event goes to the earliest open period that ends after its timestamp, and counts at its timestamp or at the
+period's start, whichever is later. Segments tile their period, so that is: to the first open segment that
+ends after the timestamp. It is late if it missed the period it belongs to, which was closed. An event that is
+older than its subscription belongs to the first period.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from metering.aggregation.types import Aggregation, InvalidValue
+from metering.ingest.incoming import EventRefused, IncomingEvent, RefusalCode
+
+FUTURE_TOLERANCE = timedelta(hours=1)
+FIRST_PERIOD = 0
+
+# A meter, and what an event adds to it.
+Contribution = tuple[UUID, Decimal]
+
+
+class CustomerFacts(msgspec.Struct, frozen=True, gc=False):
+    """A customer, and what time it is for them."""
+
+    id: UUID
+    is_closed: bool
+    now: datetime
+
+
+class SubscriptionFacts(msgspec.Struct, frozen=True, gc=False):
+    """A subscription, as ingest needs to know it. Its end may have come before it was noted as cancelled."""
+
+    id: UUID
+    customer_id: UUID
+    plan_version_id: UUID
+    is_cancelled: bool
+    starts_at: datetime
+    ends_at: datetime | None
+
+    def is_live(self, *, at: datetime) -> bool:
+        """Tell whether it takes events of that time that name no subscription."""
+        return not self.is_cancelled and (self.ends_at is None or at < self.ends_at)
+
+    def is_over(self, *, at: datetime) -> bool:
+        """Tell whether no period takes an event of that time: one that ended as it began has none at all."""
+        return self.ends_at is not None and (at >= self.ends_at or self.ends_at <= self.starts_at)
+
+
+class SegmentFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A segment, with what matters of its period: its number, and its id if it is closed."""
+
+    id: UUID
+    subscription_id: UUID
+    period_number: int
+    starts_at: datetime
+    ends_at: datetime
+    closed_period_id: UUID | None = None
+
+
+class MeterFacts(msgspec.Struct, frozen=True):
+    """A meter that counts a type of event."""
+
+    id: UUID
+    aggregation: Aggregation
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What was read for a batch. Segments are those of open periods, in order, by subscription.
+
+    `candidates` are the subscriptions of customers who sent events that name none, and `metered_types` the
+    types of event that a plan version has a price on.
+    """
+
+    customers: Mapping[UUID, CustomerFacts]
+    subscriptions: Mapping[UUID, SubscriptionFacts]
+    segments: Mapping[UUID, Sequence[SegmentFacts]]
+    meters: Mapping[str, Sequence[MeterFacts]]
+    candidates: Mapping[UUID, Sequence[SubscriptionFacts]]
+    metered_types: Mapping[UUID, frozenset[str]]
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """Where an event counts. `late_period_id` is its period if that is closed: the subscription is over."""
+
+    subscription_id: UUID
+    segment_id: UUID
+    billed_at: datetime
+    is_late: bool
+    late_period_id: UUID | None = None
+
+
+def check_customer(event: IncomingEvent, facts: Facts) -> CustomerFacts:
+    """Find the event's customer, who must be able to have it.
+
+    Raises: EventRefused.
+    """
+    customer = facts.customers.get(event.customer_id)
+    if customer is None:
+        raise EventRefused(RefusalCode.UNKNOWN_CUSTOMER, f"There is no customer {event.customer_id}.")
+    if customer.is_closed:
+        raise EventRefused(RefusalCode.CUSTOMER_CLOSED, f"Customer {event.customer_id} is closed.")
+    if event.timestamp > customer.now + FUTURE_TOLERANCE:
+        detail = "The timestamp is more than an hour in the future of the customer's clock."
+        raise EventRefused(RefusalCode.TIMESTAMP_IN_FUTURE, detail)
+    return customer
+
+
+def choose_subscription(
+    event: IncomingEvent, customer: CustomerFacts, facts: Facts
+) -> SubscriptionFacts | None:
+    """Find the subscription that an event counts for; None if it names none and the customer has none for it.
+
+    Raises: EventRefused.
+    """
+    if event.subscription_id is None:
+        return _choose_live(event, customer, facts)
+    subscription = facts.subscriptions.get(event.subscription_id)
+    if subscription is None or subscription.customer_id != event.customer_id:
+        detail = f"Customer {event.customer_id} has no subscription {event.subscription_id}."
+        raise EventRefused(RefusalCode.UNKNOWN_SUBSCRIPTION, detail)
+    if subscription.is_over(at=event.timestamp):
+        detail = f"Subscription {subscription.id} ended before the timestamp."
+        raise EventRefused(RefusalCode.SUBSCRIPTION_ENDED, detail)
+    return subscription
+
+
+def _choose_live(event: IncomingEvent, customer: CustomerFacts, facts: Facts) -> SubscriptionFacts | None:
+    at = max(customer.now, event.timestamp)
+    live = [
+        subscription
+        for subscription in facts.candidates.get(customer.id, ())
+        if subscription.is_live(at=at)
+        and event.event_type in facts.metered_types[subscription.plan_version_id]
+    ]
+    if len(live) > 1:
+        detail = f"Customer {customer.id} has {len(live)} subscriptions that charge for {event.event_type}."
+        raise EventRefused(RefusalCode.AMBIGUOUS_SUBSCRIPTION, f"{detail} Name one of them.")
+    return live[0] if live else None
+
+
+def list_contributions(properties: Mapping[str, object], meters: Sequence[MeterFacts]) -> list[Contribution]:
+    """List what an event with these properties adds to the meters of its type.
+
+    Raises: EventRefused.
+    """
+    contributions = []
+    for meter in meters:
+        try:
+            value = meter.aggregation.contribute(properties)
+        except InvalidValue as error:
+            raise EventRefused(RefusalCode.INVALID_VALUE, str(error)) from None
+        if value is not None:
+            contributions.append((meter.id, value))
+    return contributions
+
+
+def place(*, timestamp: datetime, segments: Sequence[SegmentFacts]) -> Placement | None:
+    """Put an event into the first of these segments, which are in order, that ends after its timestamp."""
+    for segment in segments:
+        if timestamp < segment.ends_at and segment.starts_at < segment.ends_at:
+            is_early = timestamp < segment.starts_at
+            return Placement(
+                subscription_id=segment.subscription_id,
+                segment_id=segment.id,
+                billed_at=segment.starts_at if is_early else timestamp,
+                is_late=segment.closed_period_id is not None
+                or (is_early and segment.period_number > FIRST_PERIOD),
+                late_period_id=segment.closed_period_id,
+            )
+    return None

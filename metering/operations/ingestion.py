@@ -1,0 +1,184 @@
+"""Taking events in: one short transaction for a batch, whatever it holds."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from billing_project.core.ids import make_id
+from metering.ingest.incoming import EventRefused, IncomingEvent, IngestReport, Refusal, RefusalCode
+from metering.ingest.matching import (
+    FUTURE_TOLERANCE,
+    Contribution,
+    Facts,
+    SubscriptionFacts,
+    check_customer,
+    choose_subscription,
+    list_contributions,
+    place,
+)
+from metering.ingest.reading import Segments, read_facts, read_open_segments, read_own_segments
+from metering.ingest.writing import (
+    Key,
+    LateMark,
+    PlacedEvent,
+    insert_events,
+    mark_late_usage,
+    read_stored,
+)
+from subscriptions.operations import ensure_periods
+
+
+@transaction.atomic
+def ingest_events(*, events: Sequence[IncomingEvent | Refusal], at: datetime) -> IngestReport:
+    """Store a batch of events, each in the segment that it is billed in, and report on every one of them.
+
+    What could not be read comes as a refusal, and stays one. An event that is stored already is a duplicate,
+    or a conflict if its content is another, whatever would be said of it by now: what was accepted stays so.
+
+    Raises: Busy if one of the customers subscribes at this very moment.
+    Locks: slots (shared).
+    """
+    readable = [event for event in events if isinstance(event, IncomingEvent)]
+    unreadable = [event for event in events if isinstance(event, Refusal)]
+    if not readable:
+        return IngestReport(accepted=0, duplicates=0, refusals=tuple(unreadable))
+    batch = _sort(readable, read_facts(events=readable, at=at))
+    _place_waiting(batch)
+    fresh = _store(batch, at=at)
+    mark_late_usage(_list_marks(fresh, batch.facts))
+    conflicts = [_refuse_conflict(event) for event in batch.known if not batch.is_stored(event)]
+    refusals = [
+        *unreadable,
+        *conflicts,
+        *(Refusal(event.index, event.event_id, why.code, why.detail) for event, why in batch.refused),
+    ]
+    return IngestReport(
+        accepted=len(fresh),
+        duplicates=len(batch.known) - len(conflicts),
+        refusals=tuple(sorted(refusals, key=lambda refusal: refusal.index)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that can be accepted, but for which no open period is stored."""
+
+    event: IncomingEvent
+    subscription: SubscriptionFacts
+    contributions: Sequence[Contribution]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The events of a batch, by what has become of them so far.
+
+    `known` are those whose key is stored already, or comes before in the batch; `hashes` are the contents of
+    these.
+    """
+
+    facts: Facts
+    placed: dict[Key, PlacedEvent] = field(default_factory=dict)
+    waiting: dict[Key, _Waiting] = field(default_factory=dict)
+    refused: list[tuple[IncomingEvent, EventRefused]] = field(default_factory=list)
+    known: list[IncomingEvent] = field(default_factory=list)
+    hashes: dict[Key, bytes] = field(default_factory=dict)
+
+    def is_stored(self, event: IncomingEvent) -> bool:
+        """Tell whether what is known under the event's key is this very event."""
+        return self.hashes[event.key] == event.content_hash
+
+
+def _sort(events: Sequence[IncomingEvent], facts: Facts) -> _Batch:
+    """Decide on each event as far as the facts go."""
+    batch = _Batch(facts)
+    for event in events:
+        key = event.key
+        try:
+            customer = check_customer(event, facts)
+            subscription = choose_subscription(event, customer, facts)
+            contributions = list_contributions(event.properties, facts.meters.get(event.event_type, ()))
+        except EventRefused as refused:
+            batch.refused.append((event, refused))
+            continue
+        if key in batch.hashes:
+            batch.known.append(event)
+            continue
+        batch.hashes[key] = event.content_hash
+        if subscription is None:
+            batch.placed[key] = PlacedEvent(make_id(), event, None, ())
+            continue
+        placement = place(timestamp=event.timestamp, segments=facts.segments.get(subscription.id, ()))
+        if placement is None:
+            batch.waiting[key] = _Waiting(event, subscription, contributions)
+        else:
+            batch.placed[key] = PlacedEvent(make_id(), event, placement, contributions)
+    return batch
+
+
+def _place_waiting(batch: _Batch) -> None:
+    """Find a place for events without one: in a period that is made now, or in a closed one after the end.
+
+    A subscription that has no end always has an open period, but its row may not be made yet; one that has an
+    end has all its rows, and when they are closed, takes what is still late in the segment of the event's own
+    time.
+    """
+    if not batch.waiting:
+        return
+    segments = _make_periods(batch) | _read_closed(batch)
+    for key, item in batch.waiting.items():
+        placement = place(timestamp=item.event.timestamp, segments=segments.get(item.subscription.id, ()))
+        assert placement is not None, f"No period of {item.subscription.id} takes {item.event.timestamp}."
+        batch.placed[key] = PlacedEvent(make_id(), item.event, placement, item.contributions)
+
+
+def _make_periods(batch: _Batch) -> Segments:
+    by_time: defaultdict[datetime, set[UUID]] = defaultdict(set)
+    for item in batch.waiting.values():
+        if item.subscription.ends_at is None:
+            # No accepted event is later than that by its customer's clock.
+            until = batch.facts.customers[item.event.customer_id].now + FUTURE_TOLERANCE
+            by_time[until].add(item.subscription.id)
+    for until, subscription_ids in by_time.items():
+        ensure_periods(subscription_ids=subscription_ids, until=until)
+    return read_open_segments(set().union(*by_time.values())) if by_time else {}
+
+
+def _read_closed(batch: _Batch) -> Segments:
+    late = [
+        (item.subscription.id, item.event.timestamp)
+        for item in batch.waiting.values()
+        if item.subscription.ends_at is not None
+    ]
+    return read_own_segments(late) if late else {}
+
+
+def _store(batch: _Batch, *, at: datetime) -> list[PlacedEvent]:
+    """Insert what is placed, and find out what was there; return what was not."""
+    placed = list(batch.placed.values())
+    inserted_count = insert_events(placed=placed, at=at) if placed else 0
+    if inserted_count == len(placed) and not batch.refused:
+        return placed
+    stored = read_stored({*batch.placed, *(event.key for event, _ in batch.refused)})
+    batch.hashes |= {key: row.content_hash for key, row in stored.items()}
+    batch.known += [event for event, _ in batch.refused if event.key in batch.hashes]
+    batch.refused = [(event, why) for event, why in batch.refused if event.key not in batch.hashes]
+    fresh = [item for item in placed if stored[item.event.key].uid == item.uid]
+    batch.known += [item.event for item in placed if stored[item.event.key].uid != item.uid]
+    return fresh
+
+
+def _list_marks(events: Sequence[PlacedEvent], facts: Facts) -> list[LateMark]:
+    return [
+        LateMark(item.placement, facts.customers[item.event.customer_id].now)
+        for item in events
+        if item.placement is not None and item.placement.late_period_id is not None
+    ]
+
+
+def _refuse_conflict(event: IncomingEvent) -> Refusal:
+    detail = f"The customer has another event {event.event_id!r}, with other content. That one stays."
+    return Refusal(event.index, event.event_id, RefusalCode.CONFLICT, detail)

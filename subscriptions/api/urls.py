@@ -1,0 +1,9 @@
+"""Routes of the subscriptions app."""
+
+from billing_project.core.api.routers import ApiRouter
+from subscriptions.api.views import SubscriptionViewSet
+
+router = ApiRouter()
+router.register("v1/subscriptions", SubscriptionViewSet)
+
+urlpatterns = router.urls

@@ -1,0 +1,110 @@
+"""An install in a folder of its own, run through its commands as an operator would run them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parent.parent
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+class Install:
+    """A data folder, and the commands that work on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
+        self._environment = {**kept, "BILLING_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+
+    def start(self, *arguments: str) -> "RunningCommand":
+        """Start a command that goes on until it is told to stop."""
+        log_path = self.folder.with_name(f"{self.folder.name}-{time.monotonic_ns()}.log")
+        with log_path.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=PROJECT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return RunningCommand(process, log_path)
+
+    def serve(self) -> "RunningCommand":
+        """Start serving on a free port, and wait until it answers."""
+        running = self.start("serve", "--port", "0")
+        running.wait_for("ready at")
+        return running
+
+
+class RunningCommand:
+    """A command in a process of its own, and all that it has started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
+        self.process = process
+        self._log_path = log_path
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._log_path.read_text()
+
+    @property
+    def base_url(self) -> str:
+        """Where it serves."""
+        found = re.search(r"ready at (\S+)", self.log)
+        assert found is not None, self.log
+        return found[1]
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the log says this."""
+        deadline = time.monotonic() + START_SECONDS
+        while text not in self.log:
+            assert self.process.poll() is None, f"Ended with {self.process.returncode}:\n{self.log}"
+            assert time.monotonic() < deadline, f"{text!r} did not come:\n{self.log}"
+            time.sleep(POLL_SECONDS)
+
+    def list_family(self) -> list[psutil.Process]:
+        """List the process and everything below it, as it is now."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def find_child(self, *words: str) -> psutil.Process:
+        """Find the process, directly below the command, whose command line has all these words."""
+        for child in psutil.Process(self.process.pid).children():
+            if set(words) <= {Path(word).name for word in child.cmdline()}:
+                return child
+        raise AssertionError(f"No process runs {words}.")
+
+    def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+
+def find_survivors(processes: Collection[psutil.Process], *, within_seconds: float) -> list[str]:
+    """Return the command lines of the processes that are still there after this time."""
+    _, alive = psutil.wait_procs(processes, timeout=within_seconds)
+    return [" ".join(process.cmdline()) for process in alive if process.status() != psutil.STATUS_ZOMBIE]
