@@ -48,7 +48,7 @@ class _BareBatch(msgspec.Struct):
 
 
 _BATCH = msgspec.json.Decoder(_BareBatch)
-_METERS = {name: make_id() for name in METERED}
+_METERS = {name: UUID(int=number) for number, name in enumerate(METERED)}
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -111,11 +111,12 @@ class PlainEventView(APIView):
 
     def post(self, request: Request) -> Response:
         """Store a batch."""
-        events = [{**event, "event_id": event["id"]} for event in request.data["events"]]
+        body: Any = request.data
+        events = [{**event, "event_id": event["id"]} for event in body["events"]]
         serializer = PlainEventSerializer(data=events, many=True)
         serializer.is_valid(raise_exception=True)
         rows = [PlainEvent(**values) for values in serializer.validated_data]
-        PlainEvent.objects.bulk_create(rows, ignore_conflicts=True)
+        PlainEvent._default_manager.bulk_create(rows, ignore_conflicts=True)
         return Response({"accepted": len(rows)})
 
 
@@ -127,7 +128,9 @@ def make_tables() -> None:
             (BARE_ROLLUPS, "metering_usagerollup", "WITH (fillfactor = 70)"),
             (COPIED_EVENTS, "metering_usageevent", ""),
         ):
-            cursor.execute(f"CREATE TABLE {table} (LIKE {original} INCLUDING ALL) PARTITION BY HASH (customer_id)")
+            cursor.execute(
+                f"CREATE TABLE {table} (LIKE {original} INCLUDING ALL) PARTITION BY HASH (customer_id)"
+            )
             for number in range(PARTITION_COUNT):
                 cursor.execute(
                     f"CREATE TABLE {table}_{number} PARTITION OF {table} "

@@ -5,7 +5,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from statistics import median
@@ -51,16 +51,22 @@ class Measurement:
     slowest_ms: float
 
 
-def send(target: Target, plan: Plan, *, subscriptions: Sequence[tuple[UUID, UUID]], at: datetime, seed: int) -> Measurement:
-    """Send new events as planned, all connections at once, and measure until the last answer.
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Which events: of whom, up to when, and by which seed, so that no two loads have the same."""
 
-    `subscriptions` are pairs of subscription and customer.
-    """
+    subscriptions: Sequence[tuple[UUID, UUID]]  # Each with its customer.
+    at: datetime
+    seed: str
+
+
+def send(target: Target, plan: Plan, events: Events) -> Measurement:
+    """Send new events as planned, all connections at once, and measure until the last answer."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(plan.connections)
     with context.Pool(plan.connections, initializer=_keep_barrier, initargs=(barrier,)) as pool:
         jobs = [
-            pool.apply_async(_send_from_one, (target, plan, subscriptions, at, f"{seed}-{number}"))
+            pool.apply_async(_send_share, (target, plan, replace(events, seed=f"{events.seed}/{number}")))
             for number in range(plan.connections)
         ]
         results = [job.get(PATIENCE_SECONDS) for job in jobs]
@@ -74,21 +80,19 @@ def send(target: Target, plan: Plan, *, subscriptions: Sequence[tuple[UUID, UUID
     )
 
 
-def make_events(
-    count: int, *, subscriptions: Sequence[tuple[UUID, UUID]], at: datetime, seed: str
-) -> list[dict[str, object]]:
+def make_events(events: Events, count: int) -> list[dict[str, object]]:
     """Make events as a client writes them: of random customers, with random ids, over the last days."""
-    source = random.Random(seed)
-    events: list[dict[str, object]] = []
+    source = random.Random(events.seed)  # noqa: S311 (it has to repeat itself)
+    made: list[dict[str, object]] = []
     for _ in range(count):
-        subscription_id, customer_id = source.choice(subscriptions)
-        events.append(
+        subscription_id, customer_id = source.choice(events.subscriptions)
+        made.append(
             {
                 "id": f"llm-{source.getrandbits(128):032x}",
                 "event_type": "llm.completion",
                 "customer_id": customer_id,
                 "subscription_id": subscription_id,
-                "timestamp": at - SPREAD * source.random(),
+                "timestamp": events.at - SPREAD * source.random(),
                 "properties": {
                     "model": source.choice(["small", "medium", "large"]),
                     "input_tokens": source.randrange(800, 1200),
@@ -97,7 +101,7 @@ def make_events(
                 },
             }
         )
-    return events
+    return made
 
 
 _barrier: Barrier
@@ -108,12 +112,10 @@ def _keep_barrier(barrier: Barrier) -> None:
     _barrier = barrier
 
 
-def _send_from_one(
-    target: Target, plan: Plan, subscriptions: Sequence[tuple[UUID, UUID]], at: datetime, seed: str
-) -> tuple[float, float, list[float]]:
+def _send_share(target: Target, plan: Plan, events: Events) -> tuple[float, float, list[float]]:
     """Send one connection's share; return when it began and ended, and how long each answer took."""
-    events = make_events(plan.requests * plan.batch_size, subscriptions=subscriptions, at=at, seed=seed)
-    batches = [events[start : start + plan.batch_size] for start in range(0, len(events), plan.batch_size)]
+    made = make_events(events, plan.requests * plan.batch_size)
+    batches = [made[start : start + plan.batch_size] for start in range(0, len(made), plan.batch_size)]
     is_single = plan.batch_size == 1 and target.path.endswith("/events")
     bodies = [msgspec.json.encode(batch[0] if is_single else {"events": batch}) for batch in batches]
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=PATIENCE_SECONDS)

@@ -160,7 +160,11 @@ def _read_database() -> dict[str, Any]:
     database.setdefault("CONN_HEALTH_CHECKS", True)
     given = database.get("OPTIONS", {})
     options = f"{DATABASE_OPTIONS} {given.get('options', '')}".strip()
-    return {**database, "OPTIONS": {"application_name": "billing", **given, "options": options}}
+    # Only statements that ask for it are prepared, which are those of ingest: none is counted up to this
+    # number. A pooler that cannot keep prepared statements apart (PgBouncer before 1.22) needs them off.
+    is_preparing = env.bool("BILLING_DATABASE_PREPARED_STATEMENTS", default=True)
+    own = {"application_name": "billing", "prepare_threshold": 2**31 - 1 if is_preparing else None}
+    return {**database, "OPTIONS": {**own, **given, "options": options}}
 
 
 DATABASES = {"default": _read_database()}
@@ -178,8 +182,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     if CELERY_BROKER_URL.startswith(("amqp", "pyamqp"))
     else {"visibility_timeout": 3600}  # Valkey: when a task whose worker vanished is given to another.
 )
-# A request must not wait for a broker that is away: beat asks again. Workers and beat reconnect by settings of
-# their own.
+# A request must not wait for a broker that is away: beat asks again. Workers and beat reconnect by
+# settings of their own.
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"max_retries": 0}
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -194,7 +198,15 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "billing_project.beat:StaffSchedule"
 # What staff find in the admin on a new install, and may change there. Name -> task, schedule in seconds.
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "Bill due periods": {"task": "invoicing.tasks.bill_due_periods", "schedule": 60},
+    "Resume test clocks": {"task": "invoicing.tasks.resume_test_clocks", "schedule": 60},
+    "Deliver the outbox": {"task": "billing_project.core.tasks.deliver_outbox", "schedule": 30},
+    "Delete expired idempotency records": {
+        "task": "billing_project.core.tasks.delete_expired_idempotency_records",
+        "schedule": 3600,
+    },
+}
 
 # How many processes share the work; made for two cores.
 BILLING_WEB_WORKERS = env.int("BILLING_WEB_WORKERS", default=2)

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("customers.api.urls")),
     path("", include("subscriptions.api.urls")),
     path("", include("metering.api.urls")),
+    path("", include("invoicing.api.urls")),
     *fallback_urlpatterns,  # After every route of the API, and before the admin, which answers /admin/*.
     path("admin/", admin.site.urls),
 ]

@@ -9,7 +9,12 @@ class InvoicingConfig(AppConfig):
     name = "invoicing"
 
     def ready(self) -> None:
-        """Register the app's invariants."""
+        """List the handlers of events, and register the app's invariants."""
+        from billing_project.core import events
         from invoicing import invariants
+        from invoicing.runs import handlers
 
+        events.subscribe(
+            "subscription.created", handlers.bill_new_subscription, key="invoicing.bill_new_subscription"
+        )
         invariants.register()

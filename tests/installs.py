@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -90,12 +91,23 @@ class RunningCommand:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
-    def find_child(self, *words: str) -> psutil.Process:
-        """Find the process, directly below the command, whose command line has all these words."""
+    def find_child(self, word: str) -> psutil.Process | None:
+        """Find the process, directly below the command, that has this word in its command line."""
         for child in psutil.Process(self.process.pid).children():
-            if set(words) <= {Path(word).name for word in child.cmdline()}:
+            with suppress(psutil.NoSuchProcess):
+                if word in {Path(part).name for argument in child.cmdline() for part in argument.split()}:
+                    return child
+        return None
+
+    def wait_for_child(self, word: str, *, other_than: psutil.Process | None = None) -> psutil.Process:
+        """Wait for a process directly below the command, other than one that was there before."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            child = self.find_child(word)
+            if child is not None and child != other_than:
                 return child
-        raise AssertionError(f"No process runs {words}.")
+            assert time.monotonic() < deadline, f"No process runs {word}:\n{self.log}"
+            time.sleep(POLL_SECONDS)
 
     def stop(self, signal_number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end."""
@@ -105,6 +117,17 @@ class RunningCommand:
 
 
 def find_survivors(processes: Collection[psutil.Process], *, within_seconds: float) -> list[str]:
-    """Return the command lines of the processes that are still there after this time."""
-    _, alive = psutil.wait_procs(processes, timeout=within_seconds)
-    return [" ".join(process.cmdline()) for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    """Return the names of the processes that still run after this time; a zombie does not."""
+    deadline = time.monotonic() + within_seconds
+    while True:
+        alive = [process for process in processes if _is_running(process)]
+        if not alive or time.monotonic() > deadline:
+            return [process.name() for process in alive]
+        time.sleep(POLL_SECONDS)
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

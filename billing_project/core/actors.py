@@ -1,6 +1,7 @@
 """Who does something: every operation takes an `Actor`, and the audit trail keeps it."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
@@ -77,8 +78,6 @@ class Actor:
 
 def _read_reason(header: str) -> str:
     """Read `X-Reason` as the UTF-8 that clients send; WSGI hands headers over as Latin-1."""
-    try:
+    with suppress(UnicodeError):  # What is not UTF-8 stays as it was read.
         header = header.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass  # It was not UTF-8: the Latin-1 reading stands.
     return _CONTROL_CHARACTERS.sub(" ", header).strip()[:MAX_REASON_LENGTH]

@@ -65,7 +65,7 @@ def record_all(action: str, *, entries: Iterable[Change], actor: Actor, at: date
 def set_fields(row: models.Model, values: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """Set attributes of a row that are different, without saving it, and return what has changed.
 
-    An operation that edits: `changes = set_fields(plan, values)`, then `plan.save(update_fields=changes)` and `record`.
+    An operation that edits goes on with `row.save(update_fields=changes)` and `record`.
     """
     changes: dict[str, tuple[object, object]] = {}
     for name, value in values.items():

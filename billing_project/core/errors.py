@@ -1,7 +1,7 @@
 """Errors that a caller can act on. Each says what is wrong, has a code, and maps to one HTTP status.
 
-A concrete error is defined above the function that raises it, by subclassing one of these and naming its `code`.
-The API handler, the admin and the tasks each translate `BillingError` once; everything else is a bug.
+A concrete error is defined above the function that raises it, by subclassing one of these and naming its
+`code`. The API handler, the admin and the tasks each translate `BillingError` once; everything else is a bug.
 """
 
 from collections.abc import Iterable

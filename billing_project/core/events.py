@@ -1,8 +1,8 @@
 """Domain events: what has happened, told to whoever subscribed, after the change is committed.
 
-An app declares its events as frozen dataclasses in its `events.py`, emits them in operations, and lists the handlers
-of other apps' events in `AppConfig.ready()`. A handler runs after the commit, in a transaction of its own, in the
-order of the events of one subject, and may run twice. The hand-over itself is in `outbox`.
+An app declares its events as frozen dataclasses in its `events.py`, emits them in operations, and lists the
+handlers of other apps' events in `AppConfig.ready()`. A handler runs after the commit, in a transaction of
+its own, in the order of the events of one subject, and may run twice. The hand-over itself is in `outbox`.
 """
 
 from abc import ABC, abstractmethod
@@ -72,7 +72,7 @@ _subscriptions: dict[str, dict[str, Handler]] = {}
 def subscribe(name: str, handler: Handler, *, key: str) -> None:
     """Have the handler called for each event of that name. Called in `AppConfig.ready()`.
 
-    `key` names the handler for good: it is stored with each delivery, so it must survive renames of the function.
+    `key` names the handler for good: it is stored with each delivery, and survives renames of the function.
     """
     handlers = _subscriptions.setdefault(name, {})
     assert handlers.get(key, handler) is handler, f"{key} is already subscribed to {name}."
@@ -131,7 +131,7 @@ def emit_all(events: Iterable[DomainEvent], *, at: datetime) -> list[OutboxEvent
 
 
 def request_delivery() -> None:
-    """Ask a worker to hand over what is due, now. Beat asks for the same regularly, so a lost request loses nothing."""
+    """Ask a worker to hand over what is due. Beat asks for the same, so a lost request loses nothing."""
     try:
         # One retry, at once: a connection that was kept may have died with a broker that has come back since.
         current_app.send_task(DELIVER_TASK, retry=True, retry_policy={"max_retries": 1, "interval_start": 0})

@@ -9,13 +9,12 @@ from django.db import models
 
 from billing_project.core.ids import make_id
 
-
 # What may be set and what is got; django-stubs makes both optional for a nullable field.
-SetT = TypeVar("SetT", contravariant=True)
-GetT = TypeVar("GetT", covariant=True)
+SetT_contra = TypeVar("SetT_contra", contravariant=True)
+GetT_co = TypeVar("GetT_co", covariant=True)
 
 
-class NanosField(models.Field[SetT, GetT]):
+class NanosField(models.Field[SetT_contra, GetT_co]):
     """An amount of money: an `int` count of 10^-12 of the currency's major unit, kept in NUMERIC(38,0).
 
     A model with such a field has a currency beside it. Nothing but an `int` is accepted: no float, and no
@@ -66,7 +65,7 @@ class NanosField(models.Field[SetT, GetT]):
         return str(self.value_from_object(obj))
 
 
-class QuantityField(models.Field[SetT, GetT]):
+class QuantityField(models.Field[SetT_contra, GetT_co]):
     """A quantity: an exact decimal of any size, kept in NUMERIC without a limit."""
 
     description = "Exact decimal quantity"

@@ -1,9 +1,9 @@
 """The hand-over of events to their handlers: at least once, and in order for each handler and subject.
 
-A delivery is claimed first, and the claim is committed, so that a crash of the handler's process costs a lease and
-not the event. The handler then runs in one transaction with the mark that it is done, under the lock of its delivery.
-An event that fails is tried again, further and further apart, and is parked in the end; it holds back only later
-events of the same subject for the same handler.
+A delivery is claimed first, and the claim is committed, so that a crash of the handler's process costs a
+lease and not the event. The handler then runs in one transaction with the mark that it is done, under the
+lock of its delivery. An event that fails is tried again, further and further apart, and is parked in the end;
+it holds back only later events of the same subject for the same handler.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def deliver_due(*, at: datetime, limit: int = 100) -> int:
 
 @transaction.atomic(durable=True)
 def claim_due(*, at: datetime, limit: int) -> list[Claim]:
-    """Claim the earliest waiting delivery of each handler and subject, where it is due, for the length of a lease."""
+    """Claim the earliest waiting delivery of each handler and subject, if it is due, for a lease."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -87,7 +87,7 @@ def claim_due(*, at: datetime, limit: int) -> list[Claim]:
 
 
 def hand_over(*, claim: Claim, at: datetime) -> None:
-    """Call the handler of a claimed delivery, and mark the delivery, in one transaction; note a failure in another."""
+    """Call a claimed delivery's handler and mark it done, in one transaction; note a failure in another."""
     try:
         with transaction.atomic(durable=True):
             delivery = _lock_claimed(claim)

@@ -1,14 +1,14 @@
-"""Rules that the database itself enforces, so that no road leads around them: not the ORM, not the admin, not SQL.
+"""Rules that the database itself enforces, so that no road leads around them, not even SQL.
 
 They are triggers, written into migrations by django-pgtrigger from a model's `Meta.triggers`:
 
     class Meta:
         triggers = [*append_only()]
         triggers = [*frozen_when("OLD.status <> 'Draft'", except_fields=["status", "paid_at"])]
-        triggers = [frozen_with_parent(table="invoicing_invoice", link="invoice_id", condition="parent.status <> 'Draft'")]
+        triggers = [*frozen_with_parent(table="app_parent", link="parent_id", condition="parent.is_final")]
 
-A refused statement fails with `IntegrityError` (SQLSTATE 23001, restrict_violation) and a sentence that says why.
-Unlike pgtrigger's own, these triggers do not look at the session variable `pgtrigger.ignore`.
+A refused statement fails with `IntegrityError` (SQLSTATE 23001, restrict_violation) and a sentence that says
+why. Unlike pgtrigger's own, these triggers do not look at the session variable `pgtrigger.ignore`.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _EVERY_ROW_CHANGE = pgtrigger.Update | pgtrigger.Delete
 
 
 class StrictTriggerSql(compiler.UpsertTriggerSql):
-    """The statements that install a trigger which nothing can ask to look away. Migrations refer to it by name."""
+    """The SQL that installs a trigger which nothing can ask to look away. Migrations refer to it by name."""
 
     def get_template(self) -> str:
         """Return the template; a change to it would change what old migrations did."""
@@ -110,30 +110,33 @@ def frozen_with_parent(
 ) -> tuple[StrictTrigger, ...]:
     """Refuse to add, change or remove a row whose parent satisfies the SQL `condition` on `parent`.
 
-    `table` is the parent's table, `link` the column that holds its id. A row cannot be moved to another parent of
-    that kind either. `except_fields` are the names of the model fields that may still change.
+    `table` is the parent's table, `link` the column that holds its id. A row cannot be moved to another
+    parent of that kind either. `except_fields` are the names of the model fields that may still change.
     """
     refusal = refuse("belongs to a frozen parent")
-    find = f"EXISTS (SELECT 1 FROM {table} parent WHERE parent.id = {{row}}.{link} AND ({condition}))"  # noqa: S608
+    of_old, of_new = (
+        f"EXISTS (SELECT 1 FROM {table} parent WHERE parent.id = {row}.{link} AND ({condition}))"  # noqa: S608
+        for row in ("OLD", "NEW")
+    )
     return (
         StrictTrigger(
             name="frozen_parent_insert",
             when=pgtrigger.Before,
             operation=pgtrigger.Insert,
-            func=f"IF {find.format(row='NEW')} THEN {refusal} END IF; RETURN NEW;",
+            func=f"IF {of_new} THEN {refusal} END IF; RETURN NEW;",
         ),
         StrictTrigger(
             name="frozen_parent_update",
             when=pgtrigger.Before,
             operation=pgtrigger.Update,
             condition=_OldAndChanged("TRUE", tuple(except_fields)),
-            func=f"IF {find.format(row='OLD')} OR {find.format(row='NEW')} THEN {refusal} END IF; RETURN NEW;",
+            func=f"IF {of_old} OR {of_new} THEN {refusal} END IF; RETURN NEW;",
         ),
         StrictTrigger(
             name="frozen_parent_delete",
             when=pgtrigger.Before,
             operation=pgtrigger.Delete,
-            func=f"IF {find.format(row='OLD')} THEN {refusal} END IF; RETURN OLD;",
+            func=f"IF {of_old} THEN {refusal} END IF; RETURN OLD;",
         ),
         _no_truncate("belongs to a frozen parent"),
     )

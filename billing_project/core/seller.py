@@ -64,9 +64,20 @@ def get_seller() -> Seller:
 
 @transaction.atomic
 def set_up_seller(*, legal_name: str, currency: str, at: datetime, actor: Actor) -> Seller:
-    """Make the seller, in the mode that the settings say; if there is one, return it as it is."""
-    found = Seller.objects.filter(pk=THE_SELLER).first()
+    """Make the seller, in the mode that the settings say.
+
+    If there is one, it stays as it is, but for its mode, which follows the settings until a number is taken.
+
+    Raises: ModeChanged.
+    Locks: seller.
+    """
+    found = _lock_seller()
     if found is not None:
+        check_mode()
+        changes = audit.set_fields(found, {"mode": settings.BILLING_MODE})
+        if changes:
+            found.save(update_fields=changes)
+            audit.record("seller.updated", subject=found, changes=changes, actor=actor, at=at)
         return found
     seller = Seller(mode=settings.BILLING_MODE, legal_name=legal_name, currency=currency)
     _validate(seller)
@@ -89,7 +100,7 @@ def update_seller(*, values: Mapping[str, object], at: datetime, actor: Actor) -
             "The seller has no such field.",
             errors=[FieldError(name, "unknown_field", "Unknown field.") for name in unknown],
         )
-    seller = Seller.objects.select_for_update(no_key=True).filter(pk=THE_SELLER).first()
+    seller = _lock_seller()
     if seller is None:
         raise SellerNotSetUp("The seller is not set up yet.")
     changes = audit.set_fields(seller, values)
@@ -100,21 +111,25 @@ def update_seller(*, values: Mapping[str, object], at: datetime, actor: Actor) -
     return seller
 
 
-@transaction.atomic
 def check_mode() -> None:
-    """Refuse to run in another mode than the one in which numbers were taken; before the first, follow the settings.
+    """Refuse to run in another mode than that in which numbers were taken.
 
     Raises: ModeChanged.
     """
-    seller = Seller.objects.select_for_update(no_key=True).filter(pk=THE_SELLER).first()
-    if seller is None or seller.mode == settings.BILLING_MODE:
-        return
-    if is_number_taken():
+    if not is_mode_kept() and is_number_taken():
         raise ModeChanged(
-            f"This install has given out numbers in {seller.mode} mode; BILLING_MODE is {settings.BILLING_MODE}."
+            f"This install has taken numbers in {get_seller().mode} mode; BILLING_MODE is {settings.BILLING_MODE}."
         )
-    seller.mode = settings.BILLING_MODE
-    seller.save(update_fields=["mode"])
+
+
+def is_mode_kept() -> bool:
+    """Tell whether the seller is in the mode that the settings say, or there is no seller yet."""
+    return not Seller.objects.filter(pk=THE_SELLER).exclude(mode=settings.BILLING_MODE).exists()
+
+
+def _lock_seller() -> Seller | None:
+    """Read the seller under its lock."""
+    return Seller.objects.select_for_update(no_key=True).filter(pk=THE_SELLER).first()
 
 
 def _validate(seller: Seller) -> None:
@@ -132,6 +147,10 @@ def _validate(seller: Seller) -> None:
         errors.append(FieldError("currency", "unknown_currency", f"{seller.currency!r} is not a currency."))
     if seller.locale not in locale_identifiers():
         errors.append(FieldError("locale", "unknown_locale", f"{seller.locale!r} is not a locale."))
+    if seller.tax_engine not in settings.TAX_ENGINES:
+        errors.append(
+            FieldError("tax_engine", "unknown_tax_engine", f"{seller.tax_engine!r} is not a tax engine.")
+        )
     if seller.timezone not in zoneinfo.available_timezones():
         errors.append(
             FieldError("timezone", "unknown_timezone", f"{seller.timezone!r} is not an IANA time zone.")

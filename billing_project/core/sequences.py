@@ -1,4 +1,4 @@
-"""Numbers without gaps. A number belongs to the transaction that takes it: if that fails, so does the taking."""
+"""Numbers without gaps. A number belongs to the transaction that takes it, and goes back if that fails."""
 
 from django.db import connection
 

@@ -56,8 +56,7 @@ class BillRunFilters(StrictFilterSet):
 
 
 class BillRunItemFilters(StrictFilterSet):
-    """Filters of the list of what became of the subscriptions in bill runs."""
+    """Filters of the list of what became of the subscriptions in a bill run."""
 
-    run_id = django_filters.UUIDFilter()
     subscription_id = django_filters.UUIDFilter()
     status = django_filters.ChoiceFilter(choices=BillRunItemStatus.choices)

@@ -199,27 +199,30 @@ class PaymentSerializer(OutputSerializer[Payment]):
 
 
 class BillRunSerializer(OutputSerializer[BillRun]):
-    """One pass over the subscriptions that were due; the counts are of its items by what became of them."""
+    """One pass over the subscriptions that were due."""
+
+    class Meta:
+        model = BillRun
+        fields = ["id", "trigger", "status", "at", "test_clock_id", "completed_at", "created_at"]
+
+
+class BillRunDetailSerializer(BillRunSerializer):
+    """One pass, with the number of its subscriptions by what became of them, and of the invoices made final."""
 
     pending_count = serializers.IntegerField()
+    claimed_count = serializers.IntegerField()
     succeeded_count = serializers.IntegerField()
     parked_count = serializers.IntegerField()
     invoice_count = serializers.IntegerField()
 
-    class Meta:
-        model = BillRun
+    class Meta(BillRunSerializer.Meta):
         fields = [
-            "id",
-            "trigger",
-            "status",
-            "at",
-            "test_clock_id",
+            *BillRunSerializer.Meta.fields,
             "pending_count",
+            "claimed_count",
             "succeeded_count",
             "parked_count",
             "invoice_count",
-            "completed_at",
-            "created_at",
         ]
 
 

@@ -11,394 +11,1120 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
-        ('customers', '0001_initial'),
-        ('subscriptions', '0001_initial'),
+        ("catalog", "0001_initial"),
+        ("customers", "0001_initial"),
+        ("subscriptions", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BillRun',
+            name="BillRun",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('trigger', models.CharField(choices=[('Beat', 'Schedule'), ('Command', 'Command'), ('Clock', 'Test clock'), ('Event', 'New subscription'), ('Staff', 'Staff')], max_length=32)),
-                ('status', models.CharField(choices=[('Running', 'Running'), ('Completed', 'Completed')], default='Running', max_length=32)),
-                ('at', models.DateTimeField()),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('test_clock', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='bill_runs', to='customers.testclock')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "trigger",
+                    models.CharField(
+                        choices=[
+                            ("Beat", "Schedule"),
+                            ("Command", "Command"),
+                            ("Clock", "Test clock"),
+                            ("Event", "New subscription"),
+                            ("Staff", "Staff"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("Running", "Running"), ("Completed", "Completed")],
+                        default="Running",
+                        max_length=32,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "test_clock",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bill_runs",
+                        to="customers.testclock",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='BillRunItem',
+            name="BillRunItem",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('Pending', 'Pending'), ('Claimed', 'Claimed'), ('Succeeded', 'Succeeded'), ('Parked', 'Parked')], default='Pending', max_length=32)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('invoice_count', models.PositiveIntegerField(default=0)),
-                ('problem', models.TextField(blank=True, default='')),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('released_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='invoicing.billrun')),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bill_run_items', to='subscriptions.subscription')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Pending", "Pending"),
+                            ("Claimed", "Claimed"),
+                            ("Succeeded", "Succeeded"),
+                            ("Parked", "Parked"),
+                        ],
+                        default="Pending",
+                        max_length=32,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("lease_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("invoice_count", models.PositiveIntegerField(default=0)),
+                ("problem", models.TextField(blank=True, default="")),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="items",
+                        to="invoicing.billrun",
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bill_run_items",
+                        to="subscriptions.subscription",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Invoice',
+            name="Invoice",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('invoice_number', models.CharField(blank=True, max_length=64, null=True, unique=True)),
-                ('invoice_type', models.CharField(choices=[('Standard', 'Invoice'), ('CreditNote', 'Credit note'), ('ProForma', 'Pro forma')], default='Standard', max_length=32)),
-                ('reason', models.CharField(choices=[('PeriodStart', 'Start of the subscription'), ('OnDemand', 'On demand'), ('PeriodEnd', 'End of the period'), ('OneOff', 'One-off')], max_length=32)),
-                ('status', models.CharField(choices=[('Draft', 'Draft'), ('Open', 'Open'), ('Paid', 'Paid'), ('Void', 'Void'), ('Uncollectible', 'Uncollectible')], default='Draft', max_length=32)),
-                ('tax_status', models.CharField(choices=[('NotAssessed', 'Not assessed'), ('Current', 'Current'), ('Stale', 'Stale'), ('Pending', 'Pending')], default='NotAssessed', max_length=32)),
-                ('tax_fingerprint', models.CharField(blank=True, default='', max_length=64)),
-                ('tax_problem', models.TextField(blank=True, default='')),
-                ('currency', models.CharField(max_length=3)),
-                ('period_start', models.DateTimeField(blank=True, null=True)),
-                ('period_end', models.DateTimeField(blank=True, null=True)),
-                ('lines_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('rounding_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('carry_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('subtotal_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('tax_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('total_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('credit_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('amount_paid_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('amount_due_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('seller_details', models.JSONField(blank=True, default=dict)),
-                ('customer_details', models.JSONField(blank=True, default=dict)),
-                ('computed_at', models.DateTimeField(blank=True, null=True)),
-                ('finalized_at', models.DateTimeField(blank=True, null=True)),
-                ('due_at', models.DateTimeField(blank=True, null=True)),
-                ('paid_at', models.DateTimeField(blank=True, null=True)),
-                ('voided_at', models.DateTimeField(blank=True, null=True)),
-                ('voided_reason', models.TextField(blank=True, default='')),
-                ('void_outcome', models.CharField(blank=True, choices=[('Regenerate', 'Bill again'), ('Forgive', 'Forgive')], default='', max_length=32)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('applies_to', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='credit_notes', to='invoicing.invoice')),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='customers.customer')),
-                ('period', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='subscriptions.period')),
-                ('subscription', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='subscriptions.subscription')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("invoice_number", models.CharField(blank=True, max_length=64, null=True, unique=True)),
+                (
+                    "invoice_type",
+                    models.CharField(
+                        choices=[
+                            ("Standard", "Invoice"),
+                            ("CreditNote", "Credit note"),
+                            ("ProForma", "Pro forma"),
+                        ],
+                        default="Standard",
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("PeriodStart", "Start of the subscription"),
+                            ("OnDemand", "On demand"),
+                            ("PeriodEnd", "End of the period"),
+                            ("OneOff", "One-off"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Draft", "Draft"),
+                            ("Open", "Open"),
+                            ("Paid", "Paid"),
+                            ("Void", "Void"),
+                            ("Uncollectible", "Uncollectible"),
+                        ],
+                        default="Draft",
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "tax_status",
+                    models.CharField(
+                        choices=[
+                            ("NotAssessed", "Not assessed"),
+                            ("Current", "Current"),
+                            ("Stale", "Stale"),
+                            ("Pending", "Pending"),
+                        ],
+                        default="NotAssessed",
+                        max_length=32,
+                    ),
+                ),
+                ("tax_fingerprint", models.CharField(blank=True, default="", max_length=64)),
+                ("tax_problem", models.TextField(blank=True, default="")),
+                ("currency", models.CharField(max_length=3)),
+                ("period_start", models.DateTimeField(blank=True, null=True)),
+                ("period_end", models.DateTimeField(blank=True, null=True)),
+                ("lines_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("rounding_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("carry_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("subtotal_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("tax_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("total_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("credit_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("amount_paid_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("amount_due_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("seller_details", models.JSONField(blank=True, default=dict)),
+                ("customer_details", models.JSONField(blank=True, default=dict)),
+                ("computed_at", models.DateTimeField(blank=True, null=True)),
+                ("finalized_at", models.DateTimeField(blank=True, null=True)),
+                ("due_at", models.DateTimeField(blank=True, null=True)),
+                ("paid_at", models.DateTimeField(blank=True, null=True)),
+                ("voided_at", models.DateTimeField(blank=True, null=True)),
+                ("voided_reason", models.TextField(blank=True, default="")),
+                (
+                    "void_outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[("Regenerate", "Bill again"), ("Forgive", "Forgive")],
+                        default="",
+                        max_length=32,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "applies_to",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credit_notes",
+                        to="invoicing.invoice",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoices",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "period",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoices",
+                        to="subscriptions.period",
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoices",
+                        to="subscriptions.subscription",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='InvoiceCoverage',
+            name="InvoiceCoverage",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('reason', models.CharField(choices=[('PeriodStart', 'Start of the subscription'), ('OnDemand', 'On demand'), ('PeriodEnd', 'End of the period'), ('OneOff', 'One-off')], max_length=32)),
-                ('invoice_type', models.CharField(choices=[('Standard', 'Invoice'), ('CreditNote', 'Credit note'), ('ProForma', 'Pro forma')], max_length=32)),
-                ('is_draft', models.BooleanField(default=True)),
-                ('is_void', models.BooleanField(default=False)),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='coverage', to='invoicing.invoice')),
-                ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coverage', to='subscriptions.period')),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='coverage', to='subscriptions.subscription')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("PeriodStart", "Start of the subscription"),
+                            ("OnDemand", "On demand"),
+                            ("PeriodEnd", "End of the period"),
+                            ("OneOff", "One-off"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "invoice_type",
+                    models.CharField(
+                        choices=[
+                            ("Standard", "Invoice"),
+                            ("CreditNote", "Credit note"),
+                            ("ProForma", "Pro forma"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("is_draft", models.BooleanField(default=True)),
+                ("is_void", models.BooleanField(default=False)),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="coverage",
+                        to="invoicing.invoice",
+                    ),
+                ),
+                (
+                    "period",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="coverage",
+                        to="subscriptions.period",
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="coverage",
+                        to="subscriptions.subscription",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'invoice coverage',
+                "verbose_name_plural": "invoice coverage",
             },
         ),
         migrations.CreateModel(
-            name='InvoiceLine',
+            name="InvoiceLine",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(blank=True, max_length=128, null=True)),
-                ('kind', models.CharField(choices=[('Usage', 'Usage'), ('Fee', 'Fee in arrears'), ('AdvanceFee', 'Fee in advance'), ('Manual', 'Manual'), ('Balancing', 'Balancing')], max_length=32)),
-                ('position', models.PositiveIntegerField()),
-                ('description', models.CharField(max_length=500)),
-                ('quantity', billing_project.core.fields.QuantityField(blank=True, null=True)),
-                ('unit', models.CharField(blank=True, default='', max_length=64)),
-                ('unit_amount_nanos', billing_project.core.fields.NanosField(blank=True, null=True)),
-                ('charge_nanos', billing_project.core.fields.NanosField()),
-                ('amount_nanos', billing_project.core.fields.NanosField()),
-                ('gross_nanos', billing_project.core.fields.NanosField(blank=True, null=True)),
-                ('tax_behavior', models.CharField(choices=[('Exclusive', 'Tax is added'), ('Inclusive', 'Tax is inside')], default='Exclusive', max_length=32)),
-                ('tax_category', models.CharField(blank=True, default='', max_length=64)),
-                ('period_start', models.DateTimeField(blank=True, null=True)),
-                ('period_end', models.DateTimeField(blank=True, null=True)),
-                ('rated_quantity', billing_project.core.fields.QuantityField(blank=True, null=True)),
-                ('late_quantity', billing_project.core.fields.QuantityField(blank=True, null=True)),
-                ('billed_nanos', billing_project.core.fields.NanosField(default=0)),
-                ('steps', models.JSONField(blank=True, default=list)),
-                ('is_billed', models.BooleanField(default=False)),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='invoicing.invoice')),
-                ('item', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_lines', to='subscriptions.subscriptionitem')),
-                ('meter', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_lines', to='catalog.meter')),
-                ('segment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_lines', to='subscriptions.segment')),
-                ('sku', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_lines', to='catalog.sku')),
-                ('subscription', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice_lines', to='subscriptions.subscription')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("key", models.CharField(blank=True, max_length=128, null=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("Usage", "Usage"),
+                            ("Fee", "Fee in arrears"),
+                            ("AdvanceFee", "Fee in advance"),
+                            ("Manual", "Manual"),
+                            ("Balancing", "Balancing"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("position", models.PositiveIntegerField()),
+                ("description", models.CharField(max_length=500)),
+                ("quantity", billing_project.core.fields.QuantityField(blank=True, null=True)),
+                ("unit", models.CharField(blank=True, default="", max_length=64)),
+                ("unit_amount_nanos", billing_project.core.fields.NanosField(blank=True, null=True)),
+                ("charge_nanos", billing_project.core.fields.NanosField()),
+                ("amount_nanos", billing_project.core.fields.NanosField()),
+                ("gross_nanos", billing_project.core.fields.NanosField(blank=True, null=True)),
+                (
+                    "tax_behavior",
+                    models.CharField(
+                        choices=[("Exclusive", "Tax is added"), ("Inclusive", "Tax is inside")],
+                        default="Exclusive",
+                        max_length=32,
+                    ),
+                ),
+                ("tax_category", models.CharField(blank=True, default="", max_length=64)),
+                ("period_start", models.DateTimeField(blank=True, null=True)),
+                ("period_end", models.DateTimeField(blank=True, null=True)),
+                ("rated_quantity", billing_project.core.fields.QuantityField(blank=True, null=True)),
+                ("late_quantity", billing_project.core.fields.QuantityField(blank=True, null=True)),
+                ("billed_nanos", billing_project.core.fields.NanosField(default=0)),
+                ("steps", models.JSONField(blank=True, default=list)),
+                ("is_billed", models.BooleanField(default=False)),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="lines",
+                        to="invoicing.invoice",
+                    ),
+                ),
+                (
+                    "item",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoice_lines",
+                        to="subscriptions.subscriptionitem",
+                    ),
+                ),
+                (
+                    "meter",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoice_lines",
+                        to="catalog.meter",
+                    ),
+                ),
+                (
+                    "segment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoice_lines",
+                        to="subscriptions.segment",
+                    ),
+                ),
+                (
+                    "sku",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoice_lines",
+                        to="catalog.sku",
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="invoice_lines",
+                        to="subscriptions.subscription",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='InvoiceTax',
+            name="InvoiceTax",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('position', models.PositiveIntegerField()),
-                ('code', models.CharField(max_length=64)),
-                ('jurisdiction', models.CharField(blank=True, default='', max_length=64)),
-                ('description', models.CharField(max_length=200)),
-                ('rate', billing_project.core.fields.QuantityField()),
-                ('tax_behavior', models.CharField(choices=[('Exclusive', 'Tax is added'), ('Inclusive', 'Tax is inside')], max_length=32)),
-                ('base_nanos', billing_project.core.fields.NanosField()),
-                ('amount_nanos', billing_project.core.fields.NanosField()),
-                ('legal_text', models.TextField(blank=True, default='')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='taxes', to='invoicing.invoice')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("position", models.PositiveIntegerField()),
+                ("code", models.CharField(max_length=64)),
+                ("jurisdiction", models.CharField(blank=True, default="", max_length=64)),
+                ("description", models.CharField(max_length=200)),
+                ("rate", billing_project.core.fields.QuantityField()),
+                (
+                    "tax_behavior",
+                    models.CharField(
+                        choices=[("Exclusive", "Tax is added"), ("Inclusive", "Tax is inside")], max_length=32
+                    ),
+                ),
+                ("base_nanos", billing_project.core.fields.NanosField()),
+                ("amount_nanos", billing_project.core.fields.NanosField()),
+                ("legal_text", models.TextField(blank=True, default="")),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="taxes",
+                        to="invoicing.invoice",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'invoice taxes',
+                "verbose_name_plural": "invoice taxes",
             },
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('provider', models.CharField(choices=[('Manual', 'Recorded by staff')], max_length=32)),
-                ('status', models.CharField(choices=[('Succeeded', 'Succeeded')], max_length=32)),
-                ('currency', models.CharField(max_length=3)),
-                ('amount_nanos', billing_project.core.fields.NanosField()),
-                ('reference', models.CharField(blank=True, default='', max_length=200)),
-                ('received_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='customers.customer')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='invoicing.invoice')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("provider", models.CharField(choices=[("Manual", "Recorded by staff")], max_length=32)),
+                ("status", models.CharField(choices=[("Succeeded", "Succeeded")], max_length=32)),
+                ("currency", models.CharField(max_length=3)),
+                ("amount_nanos", billing_project.core.fields.NanosField()),
+                ("reference", models.CharField(blank=True, default="", max_length=200)),
+                ("received_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "invoice",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="invoicing.invoice",
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='billrun',
-            index=models.Index(condition=models.Q(('status', 'Running')), fields=['id'], name='billrun_running'),
+            model_name="billrun",
+            index=models.Index(
+                condition=models.Q(("status", "Running")), fields=["id"], name="billrun_running"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='billrun',
-            constraint=models.CheckConstraint(condition=models.Q(('trigger__in', ['Beat', 'Command', 'Clock', 'Event', 'Staff'])), name='billrun_trigger_is_known'),
+            model_name="billrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("trigger__in", ["Beat", "Command", "Clock", "Event", "Staff"])),
+                name="billrun_trigger_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='billrun',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['Running', 'Completed'])), name='billrun_status_is_known'),
+            model_name="billrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["Running", "Completed"])), name="billrun_status_is_known"
+            ),
         ),
         migrations.AddIndex(
-            model_name='billrunitem',
-            index=models.Index(fields=['run', 'status', 'id'], name='billrunitem_of_run'),
+            model_name="billrunitem",
+            index=models.Index(fields=["run", "status", "id"], name="billrunitem_of_run"),
         ),
         migrations.AddConstraint(
-            model_name='billrunitem',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['Pending', 'Claimed', 'Succeeded', 'Parked'])), name='billrunitem_status_is_known'),
+            model_name="billrunitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["Pending", "Claimed", "Succeeded", "Parked"])),
+                name="billrunitem_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='billrunitem',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['Pending', 'Claimed']), models.Q(('released_at__isnull', True), ('status', 'Parked')), _connector='OR'), fields=('subscription',), name='billrunitem_is_the_only_unfinished_one'),
+            model_name="billrunitem",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("status__in", ["Pending", "Claimed"]),
+                    models.Q(("released_at__isnull", True), ("status", "Parked")),
+                    _connector="OR",
+                ),
+                fields=("subscription",),
+                name="billrunitem_is_the_only_unfinished_one",
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['customer', '-id'], name='invoice_of_customer'),
+            model_name="invoice",
+            index=models.Index(fields=["customer", "-id"], name="invoice_of_customer"),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['subscription', '-id'], name='invoice_of_subscription'),
+            model_name="invoice",
+            index=models.Index(fields=["subscription", "-id"], name="invoice_of_subscription"),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['status', '-id'], name='invoice_by_status'),
+            model_name="invoice",
+            index=models.Index(fields=["status", "-id"], name="invoice_by_status"),
         ),
         migrations.AddIndex(
-            model_name='invoice',
-            index=models.Index(fields=['-finalized_at'], name='invoice_by_finalized_at'),
+            model_name="invoice",
+            index=models.Index(fields=["-finalized_at"], name="invoice_by_finalized_at"),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('invoice_type__in', ['Standard', 'CreditNote', 'ProForma'])), name='invoice_invoice_type_is_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("invoice_type__in", ["Standard", "CreditNote", "ProForma"])),
+                name="invoice_invoice_type_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['PeriodStart', 'OnDemand', 'PeriodEnd', 'OneOff'])), name='invoice_reason_is_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reason__in", ["PeriodStart", "OnDemand", "PeriodEnd", "OneOff"])),
+                name="invoice_reason_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['Draft', 'Open', 'Paid', 'Void', 'Uncollectible'])), name='invoice_status_is_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["Draft", "Open", "Paid", "Void", "Uncollectible"])),
+                name="invoice_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('tax_status__in', ['NotAssessed', 'Current', 'Stale', 'Pending'])), name='invoice_tax_status_is_known'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("tax_status__in", ["NotAssessed", "Current", "Stale", "Pending"])),
+                name="invoice_tax_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finalized_at__isnull', True), ('invoice_number__isnull', True), ('status', 'Draft')), models.Q(models.Q(('status', 'Draft'), _negated=True), ('due_at__isnull', False), ('finalized_at__isnull', False), ('invoice_number__isnull', False)), _connector='OR'), name='invoice_is_numbered_iff_not_draft'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("finalized_at__isnull", True), ("invoice_number__isnull", True), ("status", "Draft")
+                    ),
+                    models.Q(
+                        models.Q(("status", "Draft"), _negated=True),
+                        ("due_at__isnull", False),
+                        ("finalized_at__isnull", False),
+                        ("invoice_number__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="invoice_is_numbered_iff_not_draft",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('subtotal_nanos', django.db.models.expressions.CombinedExpression(models.F('lines_nanos'), '+', models.F('rounding_nanos')))), name='invoice_lines_and_rounding_are_subtotal'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "subtotal_nanos",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("lines_nanos"), "+", models.F("rounding_nanos")
+                        ),
+                    )
+                ),
+                name="invoice_lines_and_rounding_are_subtotal",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('total_nanos', django.db.models.expressions.CombinedExpression(models.F('subtotal_nanos'), '+', models.F('tax_nanos')))), name='invoice_subtotal_and_tax_are_total'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "total_nanos",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("subtotal_nanos"), "+", models.F("tax_nanos")
+                        ),
+                    )
+                ),
+                name="invoice_subtotal_and_tax_are_total",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_due_nanos', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('total_nanos'), '-', models.F('credit_nanos')), '-', models.F('amount_paid_nanos'))), ('status__in', ['Void']), _connector='OR'), name='invoice_due_is_total_less_credit_and_paid'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "amount_due_nanos",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                models.F("total_nanos"), "-", models.F("credit_nanos")
+                            ),
+                            "-",
+                            models.F("amount_paid_nanos"),
+                        ),
+                    ),
+                    ("status__in", ["Void"]),
+                    _connector="OR",
+                ),
+                name="invoice_due_is_total_less_credit_and_paid",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount_due_nanos', 0), ('paid_at__isnull', False), ('status', 'Paid')), models.Q(models.Q(('status', 'Paid'), _negated=True), ('paid_at__isnull', True)), _connector='OR'), name='invoice_is_paid_iff_nothing_is_due_and_paid_at'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("amount_due_nanos", 0), ("paid_at__isnull", False), ("status", "Paid")),
+                    models.Q(models.Q(("status", "Paid"), _negated=True), ("paid_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="invoice_is_paid_iff_nothing_is_due_and_paid_at",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'Void'), ('voided_at__isnull', False), models.Q(('voided_reason', ''), _negated=True)), models.Q(models.Q(('status', 'Void'), _negated=True), ('void_outcome', ''), ('voided_at__isnull', True), ('voided_reason', '')), _connector='OR'), name='invoice_has_a_reason_iff_void'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("status", "Void"),
+                        ("voided_at__isnull", False),
+                        models.Q(("voided_reason", ""), _negated=True),
+                    ),
+                    models.Q(
+                        models.Q(("status", "Void"), _negated=True),
+                        ("void_outcome", ""),
+                        ("voided_at__isnull", True),
+                        ("voided_reason", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="invoice_has_a_reason_iff_void",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('status', 'Draft'), models.Q(('amount_due_nanos__gte', 0), ('amount_paid_nanos__gte', 0), ('total_nanos__gte', 0)), _connector='OR'), name='invoice_asks_for_nothing_below_zero'),
+            model_name="invoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status", "Draft"),
+                    models.Q(
+                        ("amount_due_nanos__gte", 0), ("amount_paid_nanos__gte", 0), ("total_nanos__gte", 0)
+                    ),
+                    _connector="OR",
+                ),
+                name="invoice_asks_for_nothing_below_zero",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoice',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_update', sql=billing_project.core.protection.StrictTriggerSql(condition='WHEN ((OLD.status <> \'Draft\') AND ROW(OLD."id", OLD."invoice_number", OLD."invoice_type", OLD."reason", OLD."tax_status", OLD."tax_fingerprint", OLD."tax_problem", OLD."customer_id", OLD."subscription_id", OLD."period_id", OLD."applies_to_id", OLD."currency", OLD."period_start", OLD."period_end", OLD."lines_nanos", OLD."rounding_nanos", OLD."carry_nanos", OLD."subtotal_nanos", OLD."tax_nanos", OLD."total_nanos", OLD."credit_nanos", OLD."seller_details", OLD."customer_details", OLD."computed_at", OLD."finalized_at", OLD."due_at", OLD."created_at") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_number", NEW."invoice_type", NEW."reason", NEW."tax_status", NEW."tax_fingerprint", NEW."tax_problem", NEW."customer_id", NEW."subscription_id", NEW."period_id", NEW."applies_to_id", NEW."currency", NEW."period_start", NEW."period_end", NEW."lines_nanos", NEW."rounding_nanos", NEW."carry_nanos", NEW."subtotal_nanos", NEW."tax_nanos", NEW."total_nanos", NEW."credit_nanos", NEW."seller_details", NEW."customer_details", NEW."computed_at", NEW."finalized_at", NEW."due_at", NEW."created_at"))', func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);", hash='72bc981864ac9e132bbe3ae5086ec74d9d3fb269', operation='UPDATE', pgid='pgtrigger_frozen_update_3dcb4', table='invoicing_invoice', when='BEFORE')),
+            model_name="invoice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_update",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition='WHEN ((OLD.status <> \'Draft\') AND ROW(OLD."id", OLD."invoice_number", OLD."invoice_type", OLD."reason", OLD."tax_status", OLD."tax_fingerprint", OLD."tax_problem", OLD."customer_id", OLD."subscription_id", OLD."period_id", OLD."applies_to_id", OLD."currency", OLD."period_start", OLD."period_end", OLD."lines_nanos", OLD."rounding_nanos", OLD."carry_nanos", OLD."subtotal_nanos", OLD."tax_nanos", OLD."total_nanos", OLD."credit_nanos", OLD."seller_details", OLD."customer_details", OLD."computed_at", OLD."finalized_at", OLD."due_at", OLD."created_at") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_number", NEW."invoice_type", NEW."reason", NEW."tax_status", NEW."tax_fingerprint", NEW."tax_problem", NEW."customer_id", NEW."subscription_id", NEW."period_id", NEW."applies_to_id", NEW."currency", NEW."period_start", NEW."period_end", NEW."lines_nanos", NEW."rounding_nanos", NEW."carry_nanos", NEW."subtotal_nanos", NEW."tax_nanos", NEW."total_nanos", NEW."credit_nanos", NEW."seller_details", NEW."customer_details", NEW."computed_at", NEW."finalized_at", NEW."due_at", NEW."created_at"))',
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="72bc981864ac9e132bbe3ae5086ec74d9d3fb269",
+                    operation="UPDATE",
+                    pgid="pgtrigger_frozen_update_3dcb4",
+                    table="invoicing_invoice",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoice',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_delete', sql=billing_project.core.protection.StrictTriggerSql(condition="WHEN (OLD.status <> 'Draft')", func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);", hash='68e4ec876eeb669b6189ed4eb3fa603f806dd86e', operation='DELETE', pgid='pgtrigger_frozen_delete_d88d7', table='invoicing_invoice', when='BEFORE')),
+            model_name="invoice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_delete",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition="WHEN (OLD.status <> 'Draft')",
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="68e4ec876eeb669b6189ed4eb3fa603f806dd86e",
+                    operation="DELETE",
+                    pgid="pgtrigger_frozen_delete_d88d7",
+                    table="invoicing_invoice",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoice',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);", hash='ecda96c5e00e6b9313d7da94cf540ae1593053ab', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_70c77', table='invoicing_invoice', when='BEFORE')),
+            model_name="invoice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is frozen: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="ecda96c5e00e6b9313d7da94cf540ae1593053ab",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_70c77",
+                    table="invoicing_invoice",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoice',
-            trigger=pgtrigger.compiler.Trigger(name='begins_as_draft', sql=billing_project.core.protection.StrictTriggerSql(condition="WHEN (NEW.status <> 'Draft')", func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s begins as a Draft: %s is refused', TG_TABLE_NAME, TG_OP);", hash='144306e2dad691e979d4b497147fbc85836a8a7f', operation='INSERT', pgid='pgtrigger_begins_as_draft_5640f', table='invoicing_invoice', when='BEFORE')),
+            model_name="invoice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="begins_as_draft",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition="WHEN (NEW.status <> 'Draft')",
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s begins as a Draft: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="144306e2dad691e979d4b497147fbc85836a8a7f",
+                    operation="INSERT",
+                    pgid="pgtrigger_begins_as_draft_5640f",
+                    table="invoicing_invoice",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoice',
-            trigger=pgtrigger.compiler.Trigger(name='moves_by_the_table', sql=billing_project.core.protection.StrictTriggerSql(condition="WHEN (OLD.status <> NEW.status AND (OLD.status, NEW.status) NOT IN (('Draft', 'Open'), ('Draft', 'Paid'), ('Open', 'Paid'), ('Open', 'Void'), ('Open', 'Uncollectible'), ('Uncollectible', 'Paid'), ('Uncollectible', 'Void'), ('Paid', 'Open')))", func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s does not move like this: %s is refused', TG_TABLE_NAME, TG_OP);", hash='2e76c1b93bb004deaf5eb1186c0dc83fe52b50ed', operation='UPDATE', pgid='pgtrigger_moves_by_the_table_cabfa', table='invoicing_invoice', when='BEFORE')),
+            model_name="invoice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="moves_by_the_table",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition="WHEN (OLD.status <> NEW.status AND (OLD.status, NEW.status) NOT IN (('Draft', 'Open'), ('Draft', 'Paid'), ('Open', 'Paid'), ('Open', 'Void'), ('Open', 'Uncollectible'), ('Uncollectible', 'Paid'), ('Uncollectible', 'Void'), ('Paid', 'Open')))",
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s does not move like this: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="2e76c1b93bb004deaf5eb1186c0dc83fe52b50ed",
+                    operation="UPDATE",
+                    pgid="pgtrigger_moves_by_the_table_cabfa",
+                    table="invoicing_invoice",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicecoverage',
-            constraint=models.UniqueConstraint(fields=('invoice', 'period'), name='coverage_is_unique'),
+            model_name="invoicecoverage",
+            constraint=models.UniqueConstraint(fields=("invoice", "period"), name="coverage_is_unique"),
         ),
         migrations.AddConstraint(
-            model_name='invoicecoverage',
-            constraint=models.UniqueConstraint(condition=models.Q(('invoice_type', 'Standard'), ('is_draft', True)), fields=('subscription', 'period'), name='coverage_has_one_standard_draft_per_period'),
+            model_name="invoicecoverage",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("invoice_type", "Standard"), ("is_draft", True)),
+                fields=("subscription", "period"),
+                name="coverage_has_one_standard_draft_per_period",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicecoverage',
-            constraint=models.UniqueConstraint(condition=models.Q(('invoice_type', 'Standard'), ('is_void', False), ('reason', 'PeriodEnd')), fields=('period',), name='coverage_has_one_period_end_invoice'),
+            model_name="invoicecoverage",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("invoice_type", "Standard"), ("is_void", False), ("reason", "PeriodEnd")),
+                fields=("period",),
+                name="coverage_has_one_period_end_invoice",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicecoverage',
-            constraint=models.UniqueConstraint(condition=models.Q(('invoice_type', 'Standard'), ('is_void', False), ('reason', 'PeriodStart')), fields=('period',), name='coverage_has_one_period_start_invoice'),
+            model_name="invoicecoverage",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("invoice_type", "Standard"), ("is_void", False), ("reason", "PeriodStart")
+                ),
+                fields=("period",),
+                name="coverage_has_one_period_start_invoice",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicecoverage',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_insert', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='cf25ab793c6c3496b35ace76951350d56bc663bf', operation='INSERT', pgid='pgtrigger_frozen_parent_insert_2a112', table='invoicing_invoicecoverage', when='BEFORE')),
+            model_name="invoicecoverage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_insert",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="cf25ab793c6c3496b35ace76951350d56bc663bf",
+                    operation="INSERT",
+                    pgid="pgtrigger_frozen_parent_insert_2a112",
+                    table="invoicing_invoicecoverage",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicecoverage',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_update', sql=billing_project.core.protection.StrictTriggerSql(condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."subscription_id", OLD."period_id", OLD."reason", OLD."invoice_type") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."subscription_id", NEW."period_id", NEW."reason", NEW."invoice_type"))', func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='7bb91f99a4aca0fff4cd7f635cf89bdeac7d5bf3', operation='UPDATE', pgid='pgtrigger_frozen_parent_update_d9d15', table='invoicing_invoicecoverage', when='BEFORE')),
+            model_name="invoicecoverage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_update",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."subscription_id", OLD."period_id", OLD."reason", OLD."invoice_type") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."subscription_id", NEW."period_id", NEW."reason", NEW."invoice_type"))',
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="7bb91f99a4aca0fff4cd7f635cf89bdeac7d5bf3",
+                    operation="UPDATE",
+                    pgid="pgtrigger_frozen_parent_update_d9d15",
+                    table="invoicing_invoicecoverage",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicecoverage',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_delete', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;", hash='6af23a5d3d02e5701dbfaa44155bf8ba9a1d931a', operation='DELETE', pgid='pgtrigger_frozen_parent_delete_343ed', table='invoicing_invoicecoverage', when='BEFORE')),
+            model_name="invoicecoverage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_delete",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;",
+                    hash="6af23a5d3d02e5701dbfaa44155bf8ba9a1d931a",
+                    operation="DELETE",
+                    pgid="pgtrigger_frozen_parent_delete_343ed",
+                    table="invoicing_invoicecoverage",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicecoverage',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);", hash='0b34240f562f3d87f71b3b6519919d9b32b4f66f', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_77fd1', table='invoicing_invoicecoverage', when='BEFORE')),
+            model_name="invoicecoverage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="0b34240f562f3d87f71b3b6519919d9b32b4f66f",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_77fd1",
+                    table="invoicing_invoicecoverage",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicecoverage',
-            trigger=pgtrigger.compiler.Trigger(name='agrees_with_invoice', sql=billing_project.core.protection.StrictTriggerSql(func="IF NOT EXISTS (SELECT 1 FROM invoicing_invoice WHERE id = NEW.invoice_id AND NEW.is_draft = (status = 'Draft') AND NEW.is_void = (status = 'Void')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s disagrees with its invoice: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='a03e8be0d2198c6c54b71cc3b4e3aca5c96155d5', operation='INSERT OR UPDATE', pgid='pgtrigger_agrees_with_invoice_60caf', table='invoicing_invoicecoverage', when='BEFORE')),
+            model_name="invoicecoverage",
+            trigger=pgtrigger.compiler.Trigger(
+                name="agrees_with_invoice",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF NOT EXISTS (SELECT 1 FROM invoicing_invoice WHERE id = NEW.invoice_id AND NEW.is_draft = (status = 'Draft') AND NEW.is_void = (status = 'Void')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s disagrees with its invoice: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="a03e8be0d2198c6c54b71cc3b4e3aca5c96155d5",
+                    operation="INSERT OR UPDATE",
+                    pgid="pgtrigger_agrees_with_invoice_60caf",
+                    table="invoicing_invoicecoverage",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddIndex(
-            model_name='invoiceline',
-            index=models.Index(condition=models.Q(('is_billed', True)), fields=['segment', 'item'], name='line_billed'),
+            model_name="invoiceline",
+            index=models.Index(
+                condition=models.Q(("is_billed", True)), fields=["segment", "item"], name="line_billed"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.UniqueConstraint(fields=('invoice', 'key'), name='line_key_is_unique_in_invoice'),
+            model_name="invoiceline",
+            constraint=models.UniqueConstraint(
+                fields=("invoice", "key"), name="line_key_is_unique_in_invoice"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_billed', True), ('kind', 'AdvanceFee')), fields=('item', 'segment'), name='line_has_one_advance_fee_per_item_and_segment'),
+            model_name="invoiceline",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_billed", True), ("kind", "AdvanceFee")),
+                fields=("item", "segment"),
+                name="line_has_one_advance_fee_per_item_and_segment",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['Usage', 'Fee', 'AdvanceFee', 'Manual', 'Balancing'])), name='line_kind_is_known'),
+            model_name="invoiceline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["Usage", "Fee", "AdvanceFee", "Manual", "Balancing"])),
+                name="line_kind_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('key__isnull', True), ('kind__in', ['Manual', 'Balancing'])), models.Q(('kind__in', ['Usage', 'Fee', 'AdvanceFee']), ('item__isnull', False), ('key__isnull', False), ('segment__isnull', False)), _connector='OR'), name='line_has_a_key_iff_computed'),
+            model_name="invoiceline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("key__isnull", True), ("kind__in", ["Manual", "Balancing"])),
+                    models.Q(
+                        ("kind__in", ["Usage", "Fee", "AdvanceFee"]),
+                        ("item__isnull", False),
+                        ("key__isnull", False),
+                        ("segment__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="line_has_a_key_iff_computed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoiceline',
-            constraint=models.CheckConstraint(condition=models.Q(('tax_behavior', 'Inclusive'), ('amount_nanos', models.F('charge_nanos')), _connector='OR'), name='line_is_net_unless_tax_is_inside'),
+            model_name="invoiceline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("tax_behavior", "Inclusive"), ("amount_nanos", models.F("charge_nanos")), _connector="OR"
+                ),
+                name="line_is_net_unless_tax_is_inside",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoiceline',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_insert', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='8b9e67d427b9a845bbf1f336f465eaa3fd42d98c', operation='INSERT', pgid='pgtrigger_frozen_parent_insert_b2926', table='invoicing_invoiceline', when='BEFORE')),
+            model_name="invoiceline",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_insert",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="8b9e67d427b9a845bbf1f336f465eaa3fd42d98c",
+                    operation="INSERT",
+                    pgid="pgtrigger_frozen_parent_insert_b2926",
+                    table="invoicing_invoiceline",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoiceline',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_update', sql=billing_project.core.protection.StrictTriggerSql(condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."key", OLD."kind", OLD."position", OLD."description", OLD."quantity", OLD."unit", OLD."unit_amount_nanos", OLD."charge_nanos", OLD."amount_nanos", OLD."gross_nanos", OLD."tax_behavior", OLD."tax_category", OLD."subscription_id", OLD."segment_id", OLD."item_id", OLD."sku_id", OLD."meter_id", OLD."period_start", OLD."period_end", OLD."rated_quantity", OLD."late_quantity", OLD."billed_nanos", OLD."steps") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."key", NEW."kind", NEW."position", NEW."description", NEW."quantity", NEW."unit", NEW."unit_amount_nanos", NEW."charge_nanos", NEW."amount_nanos", NEW."gross_nanos", NEW."tax_behavior", NEW."tax_category", NEW."subscription_id", NEW."segment_id", NEW."item_id", NEW."sku_id", NEW."meter_id", NEW."period_start", NEW."period_end", NEW."rated_quantity", NEW."late_quantity", NEW."billed_nanos", NEW."steps"))', func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='75d01dcd35db5ae71b8d6d6c742f05baca4a0e1a', operation='UPDATE', pgid='pgtrigger_frozen_parent_update_c0bf1', table='invoicing_invoiceline', when='BEFORE')),
+            model_name="invoiceline",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_update",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."key", OLD."kind", OLD."position", OLD."description", OLD."quantity", OLD."unit", OLD."unit_amount_nanos", OLD."charge_nanos", OLD."amount_nanos", OLD."gross_nanos", OLD."tax_behavior", OLD."tax_category", OLD."subscription_id", OLD."segment_id", OLD."item_id", OLD."sku_id", OLD."meter_id", OLD."period_start", OLD."period_end", OLD."rated_quantity", OLD."late_quantity", OLD."billed_nanos", OLD."steps") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."key", NEW."kind", NEW."position", NEW."description", NEW."quantity", NEW."unit", NEW."unit_amount_nanos", NEW."charge_nanos", NEW."amount_nanos", NEW."gross_nanos", NEW."tax_behavior", NEW."tax_category", NEW."subscription_id", NEW."segment_id", NEW."item_id", NEW."sku_id", NEW."meter_id", NEW."period_start", NEW."period_end", NEW."rated_quantity", NEW."late_quantity", NEW."billed_nanos", NEW."steps"))',
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="75d01dcd35db5ae71b8d6d6c742f05baca4a0e1a",
+                    operation="UPDATE",
+                    pgid="pgtrigger_frozen_parent_update_c0bf1",
+                    table="invoicing_invoiceline",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoiceline',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_delete', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;", hash='e6d32b46aebd4f800a346249e2c03377bfdd1195', operation='DELETE', pgid='pgtrigger_frozen_parent_delete_a1d78', table='invoicing_invoiceline', when='BEFORE')),
+            model_name="invoiceline",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_delete",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;",
+                    hash="e6d32b46aebd4f800a346249e2c03377bfdd1195",
+                    operation="DELETE",
+                    pgid="pgtrigger_frozen_parent_delete_a1d78",
+                    table="invoicing_invoiceline",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoiceline',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);", hash='68852a83d897834a42218d095864587e25350f3c', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_690f0', table='invoicing_invoiceline', when='BEFORE')),
+            model_name="invoiceline",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="68852a83d897834a42218d095864587e25350f3c",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_690f0",
+                    table="invoicing_invoiceline",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoiceline',
-            trigger=pgtrigger.compiler.Trigger(name='agrees_with_invoice', sql=billing_project.core.protection.StrictTriggerSql(func="IF NOT EXISTS (SELECT 1 FROM invoicing_invoice WHERE id = NEW.invoice_id AND NEW.is_billed = (status <> 'Draft' AND (status <> 'Void' OR void_outcome = 'Forgive'))) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s disagrees with its invoice: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='59a936cfef45b5fcbb96d71e89a3867be9f9a6d9', operation='INSERT OR UPDATE', pgid='pgtrigger_agrees_with_invoice_4f8c9', table='invoicing_invoiceline', when='BEFORE')),
+            model_name="invoiceline",
+            trigger=pgtrigger.compiler.Trigger(
+                name="agrees_with_invoice",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF NOT EXISTS (SELECT 1 FROM invoicing_invoice WHERE id = NEW.invoice_id AND NEW.is_billed = (status <> 'Draft' AND (status <> 'Void' OR void_outcome = 'Forgive'))) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s disagrees with its invoice: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="59a936cfef45b5fcbb96d71e89a3867be9f9a6d9",
+                    operation="INSERT OR UPDATE",
+                    pgid="pgtrigger_agrees_with_invoice_4f8c9",
+                    table="invoicing_invoiceline",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicetax',
-            constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='invoicetax_position_is_unique'),
+            model_name="invoicetax",
+            constraint=models.UniqueConstraint(
+                fields=("invoice", "position"), name="invoicetax_position_is_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicetax',
-            constraint=models.CheckConstraint(condition=models.Q(('tax_behavior__in', ['Exclusive', 'Inclusive'])), name='invoicetax_tax_behavior_is_known'),
+            model_name="invoicetax",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("tax_behavior__in", ["Exclusive", "Inclusive"])),
+                name="invoicetax_tax_behavior_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='invoicetax',
-            constraint=models.CheckConstraint(condition=models.Q(('rate__gte', 0)), name='invoicetax_rate_is_not_negative'),
+            model_name="invoicetax",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("rate__gte", 0)), name="invoicetax_rate_is_not_negative"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicetax',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_insert', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='e0758bee1fb43c1e2e979432d706792fb678d291', operation='INSERT', pgid='pgtrigger_frozen_parent_insert_a0f3e', table='invoicing_invoicetax', when='BEFORE')),
+            model_name="invoicetax",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_insert",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="e0758bee1fb43c1e2e979432d706792fb678d291",
+                    operation="INSERT",
+                    pgid="pgtrigger_frozen_parent_insert_a0f3e",
+                    table="invoicing_invoicetax",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicetax',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_update', sql=billing_project.core.protection.StrictTriggerSql(condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."position", OLD."code", OLD."jurisdiction", OLD."description", OLD."rate", OLD."tax_behavior", OLD."base_nanos", OLD."amount_nanos", OLD."legal_text") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."position", NEW."code", NEW."jurisdiction", NEW."description", NEW."rate", NEW."tax_behavior", NEW."base_nanos", NEW."amount_nanos", NEW."legal_text"))', func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;", hash='262be4f81980db3516b9b90d23a3ca4d2363aed8', operation='UPDATE', pgid='pgtrigger_frozen_parent_update_c9a25', table='invoicing_invoicetax', when='BEFORE')),
+            model_name="invoicetax",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_update",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    condition='WHEN ((TRUE) AND ROW(OLD."id", OLD."invoice_id", OLD."position", OLD."code", OLD."jurisdiction", OLD."description", OLD."rate", OLD."tax_behavior", OLD."base_nanos", OLD."amount_nanos", OLD."legal_text") IS DISTINCT FROM ROW(NEW."id", NEW."invoice_id", NEW."position", NEW."code", NEW."jurisdiction", NEW."description", NEW."rate", NEW."tax_behavior", NEW."base_nanos", NEW."amount_nanos", NEW."legal_text"))',
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) OR EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = NEW.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN NEW;",
+                    hash="262be4f81980db3516b9b90d23a3ca4d2363aed8",
+                    operation="UPDATE",
+                    pgid="pgtrigger_frozen_parent_update_c9a25",
+                    table="invoicing_invoicetax",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicetax',
-            trigger=pgtrigger.compiler.Trigger(name='frozen_parent_delete', sql=billing_project.core.protection.StrictTriggerSql(func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;", hash='30a66e1cc34b157a82be06dd0bc5c9519a26f0d2', operation='DELETE', pgid='pgtrigger_frozen_parent_delete_1cab0', table='invoicing_invoicetax', when='BEFORE')),
+            model_name="invoicetax",
+            trigger=pgtrigger.compiler.Trigger(
+                name="frozen_parent_delete",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="IF EXISTS (SELECT 1 FROM invoicing_invoice parent WHERE parent.id = OLD.invoice_id AND (parent.status <> 'Draft')) THEN RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP); END IF; RETURN OLD;",
+                    hash="30a66e1cc34b157a82be06dd0bc5c9519a26f0d2",
+                    operation="DELETE",
+                    pgid="pgtrigger_frozen_parent_delete_1cab0",
+                    table="invoicing_invoicetax",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='invoicetax',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);", hash='048ebef41ce5e134e23cf88962df83a15b28c506', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_fc9c7', table='invoicing_invoicetax', when='BEFORE')),
+            model_name="invoicetax",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s belongs to a frozen parent: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="048ebef41ce5e134e23cf88962df83a15b28c506",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_fc9c7",
+                    table="invoicing_invoicetax",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['Manual'])), name='payment_provider_is_known'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("provider__in", ["Manual"])), name="payment_provider_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['Succeeded'])), name='payment_status_is_known'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["Succeeded"])), name="payment_status_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_nanos__gt', 0)), name='payment_is_positive'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_nanos__gt", 0)), name="payment_is_positive"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='payment',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='1ac153b940ee2e8ba190de9405c6c0520bab35c8', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_dfc61', table='invoicing_payment', when='BEFORE')),
+            model_name="payment",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="1ac153b940ee2e8ba190de9405c6c0520bab35c8",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_dfc61",
+                    table="invoicing_payment",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='payment',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='3f9778fafba8846b26638df3fd9bae93870fd9a1', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_9a1bf', table='invoicing_payment', when='BEFORE')),
+            model_name="payment",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="3f9778fafba8846b26638df3fd9bae93870fd9a1",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_9a1bf",
+                    table="invoicing_payment",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]

@@ -148,8 +148,8 @@ def _usage_item(*, period: Period, segment: Segment, price: Price, facts: _Facts
         # Bounds shrink with the part of the period that the segment is: two segments must not give free units
         # twice.
         share=share_of_days(
-            segment.starts_at,
-            segment.ends_at,
+            starts_at=segment.starts_at,
+            ends_at=segment.ends_at,
             period_starts_at=period.starts_at,
             period_ends_at=period.ends_at,
             timezone=period.timezone,
@@ -200,8 +200,8 @@ def _fee_item(
 def _share_of_nominal(*, period: Period, segment: Segment) -> Fraction:
     """Fees are prorated by the full period that a stub is part of."""
     return share_of_days(
-        segment.starts_at,
-        segment.ends_at,
+        starts_at=segment.starts_at,
+        ends_at=segment.ends_at,
         period_starts_at=period.nominal_starts_at,
         period_ends_at=period.nominal_ends_at,
         timezone=period.timezone,

@@ -1,18 +1,17 @@
 """What the invoicing app does when something happened below it. Each may run twice."""
 
-from uuid import UUID
-
 from billing_project.core import clock
 from billing_project.core.actors import Actor
+from billing_project.core.events import StoredEvent
 from customers.queries import get_customer, now_for
 from invoicing.models import BillRunTrigger
 from invoicing.runs.bill_runs import start_bill_run, work_bill_run
 from subscriptions.queries import get_subscription
 
 
-def bill_new_subscription(*, subscription_id: UUID) -> None:
+def bill_new_subscription(event: StoredEvent) -> None:
     """Bill what a new subscription owes at once: the first fees in advance, and any past periods."""
-    subscription = get_subscription(subscription_id)
+    subscription = get_subscription(event.subject_id)
     customer = get_customer(subscription.customer_id)
     run = start_bill_run(
         at=now_for(customer_id=customer.pk, real_now=clock.now()),

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_project.core.access.scopes import Access, Scope
-from billing_project.core.api.problems import CONTENT_TYPE, make_problem
+from billing_project.core.api.problems import CONTENT_TYPE, Problem
 from billing_project.core.api.serializers import InputSerializer
 from billing_project.core.api.views import ApiViewSet
 from billing_project.core.errors import BillingError, Conflict, InvalidInput
@@ -107,16 +107,13 @@ class EventViewSet(ApiViewSet):
 
     def _refuse_all(self, report: IngestReport) -> Response:
         """Answer with the report as a problem: its members are added to those that every problem has."""
-        problem = make_problem(
-            status=http.HTTP_422_UNPROCESSABLE_ENTITY,
-            code="all_events_rejected",
-            detail="None of the events was accepted.",
-            request_id=self.actor.request_id,
-        )
+        problem = Problem(422, "all_events_rejected", "None of the events was accepted.")
         body = write_report(report)
         body["errors"] = [{"field": f"events.{error['index']}", **error} for error in body["errors"]]
         return Response(
-            {**problem, **body}, status=http.HTTP_422_UNPROCESSABLE_ENTITY, content_type=CONTENT_TYPE
+            {**problem.body(request_id=self.actor.request_id), **body},
+            status=problem.status,
+            content_type=CONTENT_TYPE,
         )
 
 

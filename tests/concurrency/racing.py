@@ -46,7 +46,7 @@ class Meeting:
 
 
 def race(*functions: Callable[[], Any]) -> list[Any]:
-    """Run the functions at once, each in a thread, and return what each returned or raised, in their order."""
+    """Run the functions at once, each in a thread, and return what each returned or raised, in order."""
     barrier = threading.Barrier(len(functions))
     outcomes: list[Any] = [None] * len(functions)
 

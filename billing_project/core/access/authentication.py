@@ -39,7 +39,7 @@ class MissingScope(PermissionDenied):
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """An API key in `Authorization: Bearer` or `X-API-Key`. The key becomes `request.auth`; there is no user."""
+    """An API key in `Authorization: Bearer` or `X-API-Key`. It becomes `request.auth`; there is no user."""
 
     def authenticate(self, request: "Request") -> tuple[AnonymousUser, ApiKey] | None:
         """Find the key that the request carries; None if it carries none.
@@ -57,7 +57,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class HasAccess(BasePermission):
-    """The key holds the scope that the view's `access` names for this action. Without `access`, nobody gets in."""
+    """The key holds the scope that the view's `access` names. Without `access`, nobody gets in."""
 
     def has_permission(self, request: "Request", view: "APIView") -> bool:
         """Let the request through.

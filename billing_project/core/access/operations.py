@@ -52,7 +52,7 @@ class NewApiKey:
 
 
 @transaction.atomic
-def create_api_key(
+def create_api_key(  # noqa: PLR0913  # Each is one property of the key.
     *,
     name: str,
     at: datetime,
@@ -73,9 +73,7 @@ def create_api_key(
     listed = sorted(set(scopes))
     _validate(kind=kind, role=role, scopes=listed, expires_at=expires_at, at=at)
     if test_clock_id is not None and settings.BILLING_MODE == Mode.LIVE:
-        raise ClockInLiveMode(
-            "A key cannot be bound to a test clock in Live mode.", field="test_clock_id"
-        )
+        raise ClockInLiveMode("A key cannot be bound to a test clock in Live mode.", field="test_clock_id")
     row = ApiKey(
         name=name,
         kind=kind,

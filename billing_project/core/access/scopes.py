@@ -80,8 +80,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Access:
     """The scopes that a view asks for: one to read, one to change, and others for single actions.
 
-    `actions` maps the name of a view's action to its scope, where it is not the usual one. Where `write` is missing
-    the view changes nothing.
+    `actions` maps the name of a view's action to its scope, where it is not the usual one. Where `write` is
+    missing the view changes nothing.
     """
 
     read: Scope

@@ -55,7 +55,7 @@ class NanosField(serializers.Field[int, Any, str, Any]):
 
 @extend_schema_field({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$", "example": "4977500"})
 class QuantityField(serializers.Field[Decimal, Any, str, Any]):
-    """An exact quantity: a string or a JSON number on the way in; on the way out a string, of digits when whole.
+    """An exact quantity: a string or a JSON number coming in, a string going out, of digits when whole.
 
     `min_value` is the least that is accepted.
     """

@@ -3,12 +3,13 @@
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from billing_project.core.api.problems import BodyTooLarge, is_api_path, problem_response
+from billing_project.core.api.problems import TOO_LARGE, is_api_path, problem_response
 from billing_project.core.ids import make_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -58,8 +59,7 @@ class BodyLimitMiddleware:
         if limit is None or not length.isdigit() or int(length) <= limit:
             return self.get_response(request)
         if is_api_path(request.path):
-            detail = f"A request body has at most {limit} bytes."
             return problem_response(
-                request, status=BodyTooLarge.status_code, code=BodyTooLarge.default_code, detail=detail
+                request, replace(TOO_LARGE, detail=f"A request body has at most {limit} bytes.")
             )
-        return HttpResponse(status=BodyTooLarge.status_code)
+        return HttpResponse(status=TOO_LARGE.status)

@@ -1,4 +1,4 @@
-"""Paging by key: a page is found by the last row of the one before it, however deep it lies; nothing is counted."""
+"""Paging by key: a page is found by the last row of the one before it, however deep; nothing is counted."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ class InvalidLimit(InvalidInput):
 class KeysetPagination(BasePagination):
     """A bare array of at most `limit` rows, newest first, with the next page in the `Link` header.
 
-    A view orders by other columns with `page_keys`, the last of which is unique; all are descending and not null.
+    A view orders by other columns with `page_keys`: all descending and not null, the last one unique.
     """
 
     def paginate_queryset(
@@ -83,7 +83,7 @@ class KeysetPagination(BasePagination):
             {
                 "name": CURSOR_PARAM,
                 "in": "query",
-                "description": "Where to go on; the `Link` header of a page has the whole address of the next.",
+                "description": "Where to go on; the `Link` header of a page has the address of the next.",
                 "schema": {"type": "string"},
             },
         ]

@@ -1,6 +1,8 @@
 """Errors as `application/problem+json` (RFC 9457): the one place that turns an exception into a response."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +24,6 @@ from billing_project.core.errors import BillingError, FieldError
 
 API_PREFIXES = ("/v1/", "/admin/v1/")
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 1
 
 logger = structlog.get_logger(__name__)
 
@@ -40,138 +41,154 @@ def is_api_path(path: str) -> bool:
     return path.startswith(API_PREFIXES)
 
 
-def make_problem(
-    *, status: int, code: str, detail: str, request_id: str, errors: Iterable[FieldError] = ()
-) -> dict[str, object]:
-    """Make the body of an error."""
-    return {
-        "type": f"urn:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": int(status),
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-        "errors": [{"field": error.field, "code": error.code, "detail": error.detail} for error in errors],
-    }
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What an error's answer says."""
+
+    status: int
+    code: str
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+    retry_after_seconds: int | None = None
+
+    def body(self, *, request_id: str) -> dict[str, object]:
+        """Return the document."""
+        return {
+            "type": f"urn:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+            "errors": [
+                {"field": error.field, "code": error.code, "detail": error.detail} for error in self.errors
+            ],
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that the status is not complete without."""
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": WWW_AUTHENTICATE}
+        if self.retry_after_seconds is not None:
+            return {"Retry-After": str(self.retry_after_seconds)}
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return {"Retry-After": "1"}
+        return {}
+
+
+BAD_REQUEST = Problem(400, "bad_request", "The request is malformed.")
+FORBIDDEN = Problem(403, "permission_denied", "This is not allowed.")
+NO_SUCH_OBJECT = Problem(404, "not_found", "There is no such object.")
+NO_SUCH_PATH = Problem(404, "not_found", "There is nothing at this path.")
+TOO_LARGE = Problem(413, BodyTooLarge.default_code, BodyTooLarge.default_detail)
+OUT_OF_RANGE = Problem(422, "out_of_range", "A value is beyond what can be stored.")
+INTERNAL = Problem(
+    500, "internal_error", "Something went wrong on our side. The request id names it in the logs."
+)
+BUSY = Problem(503, "busy", "Something else is working on this. Try again shortly.")
+UNAVAILABLE = Problem(503, "unavailable", "The database does not answer. Try again shortly.")
+
+# The first that fits, of what Django itself raises.
+_DJANGO_ERRORS: tuple[tuple[type[Exception], Problem], ...] = (
+    (Http404, NO_SUCH_OBJECT),
+    (PermissionDenied, FORBIDDEN),
+    (RequestDataTooBig, TOO_LARGE),
+    (SuspiciousOperation, BAD_REQUEST),
+    (UnreadablePostError, BAD_REQUEST),
+)
 
 
 def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into a problem. DRF calls it, as its `EXCEPTION_HANDLER`."""
-    status, code, detail, errors, headers = _describe(error)
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    problem = describe(error)
+    if problem == INTERNAL:
         logger.error("request_failed", exc_info=error)
-    body = make_problem(
-        status=status,
-        code=code,
-        detail=detail,
-        request_id=str(getattr(context["request"], "request_id", "")),
-        errors=errors,
+    request_id = str(getattr(context["request"], "request_id", ""))
+    return Response(
+        problem.body(request_id=request_id),
+        status=problem.status,
+        headers=problem.headers(),
+        content_type=CONTENT_TYPE,
     )
-    return Response(body, status=status, headers=headers, content_type=CONTENT_TYPE)
 
 
-def problem_response(request: HttpRequest, *, status: int, code: str, detail: str) -> JsonResponse:
-    """Build a problem outside of DRF, in middleware and in Django's own error handlers."""
-    body = make_problem(
-        status=status, code=code, detail=detail, request_id=str(getattr(request, "request_id", ""))
+def problem_response(request: HttpRequest, problem: Problem) -> JsonResponse:
+    """Answer with a problem outside of DRF, in middleware and in Django's own error handlers."""
+    request_id = str(getattr(request, "request_id", ""))
+    return JsonResponse(
+        problem.body(request_id=request_id),
+        status=problem.status,
+        headers=problem.headers(),
+        content_type=CONTENT_TYPE,
     )
-    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer a request that Django itself could not read."""
     if is_api_path(request.path):
-        return problem_response(request, status=400, code="bad_request", detail="The request is malformed.")
+        return problem_response(request, BAD_REQUEST)
     return defaults.bad_request(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer a request that Django itself refused."""
     if is_api_path(request.path):
-        return problem_response(request, status=403, code="permission_denied", detail="This is not allowed.")
+        return problem_response(request, FORBIDDEN)
     return defaults.permission_denied(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer a request for a path that does not exist."""
     if is_api_path(request.path):
-        return problem_response(
-            request, status=404, code="not_found", detail="There is nothing at this path."
-        )
+        return problem_response(request, NO_SUCH_PATH)
     return defaults.page_not_found(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponseBase:
     """Answer a request that failed outside of a view of the API."""
     if is_api_path(request.path):
-        return problem_response(request, status=500, code="internal_error", detail=_INTERNAL)
+        return problem_response(request, INTERNAL)
     return defaults.server_error(request)
 
 
-_INTERNAL = "Something went wrong on our side. The request id names it in the logs."
-_Description = tuple[int, str, str, tuple[FieldError, ...], dict[str, str]]
-
-
-def _describe(error: Exception) -> _Description:
-    """Choose status, code, detail, field errors and headers for an exception."""
+def describe(error: Exception) -> Problem:
+    """Choose the problem for an exception; what is nobody's but ours is INTERNAL."""
     match error:
         case BillingError():
-            return error.http_status, error.code, error.detail, error.errors, _headers_for(error.http_status)
+            return Problem(error.http_status, error.code, error.detail, error.errors)
         case exceptions.ValidationError():
-            errors = tuple(_flatten(error.detail))
-            return (
-                422,
-                "invalid_input",
-                "The request was understood, but not everything in it is valid.",
-                errors,
-                {},
-            )
+            detail = "The request was understood, but not everything in it is valid."
+            return Problem(422, "invalid_input", detail, tuple(_flatten(error.detail)))
         case exceptions.APIException():
             return _describe_drf(error)
-        case Http404():
-            return 404, "not_found", "There is no such object.", (), {}
-        case PermissionDenied():
-            return 403, "permission_denied", "This is not allowed.", (), {}
-        case RequestDataTooBig():
-            return 413, BodyTooLarge.default_code, BodyTooLarge.default_detail, (), {}
-        case SuspiciousOperation() | UnreadablePostError():
-            return 400, "bad_request", "The request is malformed.", (), {}
         case DatabaseError() | InterfaceError():
             return _describe_database(error)
-    return 500, "internal_error", _INTERNAL, (), {}
+    return next((problem for kind, problem in _DJANGO_ERRORS if isinstance(error, kind)), INTERNAL)
 
 
-def _describe_drf(error: exceptions.APIException) -> _Description:
+def _describe_drf(error: exceptions.APIException) -> Problem:
     """Describe what DRF itself raises."""
-    headers = _headers_for(error.status_code)
-    wait = getattr(error, "wait", None)
-    if wait is not None:
-        headers["Retry-After"] = str(int(wait) + 1)
     code = error.get_codes()
-    return error.status_code, code if isinstance(code, str) else "error", str(error.detail), (), headers
+    wait = getattr(error, "wait", None)
+    return Problem(
+        error.status_code,
+        code if isinstance(code, str) else "error",
+        str(error.detail),
+        retry_after_seconds=None if wait is None else math.ceil(wait),
+    )
 
 
-def _describe_database(error: DatabaseError | InterfaceError) -> _Description:
+def _describe_database(error: DatabaseError | InterfaceError) -> Problem:
     """Describe what the database refused: too busy, away, or a value that no column holds."""
     if isinstance(error, DatabaseError) and is_contention(error):
-        detail = "Something else is working on this. Try again shortly."
-        return 503, "busy", detail, (), _headers_for(503)
+        return BUSY
     if isinstance(error, DataError):
         logger.warning("value_out_of_range", exc_info=error)
-        return 422, "out_of_range", "A value is beyond what can be stored.", (), {}
+        return OUT_OF_RANGE
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("database_unavailable", exc_info=error)
-        return 503, "unavailable", "The database does not answer. Try again shortly.", (), _headers_for(503)
-    return 500, "internal_error", _INTERNAL, (), {}
-
-
-def _headers_for(status: int) -> dict[str, str]:
-    """Return the headers that a status is not complete without."""
-    if status == HTTPStatus.UNAUTHORIZED:
-        return {"WWW-Authenticate": WWW_AUTHENTICATE}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return {}
+        return UNAVAILABLE
+    return INTERNAL
 
 
 def _flatten(detail: object, path: str = "") -> Iterator[FieldError]:

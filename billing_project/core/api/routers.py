@@ -12,7 +12,7 @@ from billing_project.core.api.problems import handler404
 
 
 class ApiRouter(SimpleRouter):
-    """Routes without a slash at the end; `register("admin/v1/meters", MeterViewSet)` makes the list, detail and verbs."""
+    """Routes without a slash at the end: `register("admin/v1/meters", MeterViewSet)` makes all of them."""
 
     def __init__(self) -> None:
         super().__init__(trailing_slash=False, use_regex_path=False)

@@ -1,6 +1,5 @@
 """The OpenAPI schema: what each view declares, and what is true of all of them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -105,14 +104,14 @@ class ApiSchema(AutoSchema):
 
     def _register_problem(self) -> ResolvedComponent:
         """Add the schema of a problem to the components, once."""
-        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+        component = ResolvedComponent(
             name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=PROBLEM_SCHEMA
         )
         self.registry.register_on_missing(component)
         return component
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ApiKeyScheme(OpenApiAuthenticationExtension):
     """Both ways to send a key."""
 
     target_class = "billing_project.core.access.authentication.ApiKeyAuthentication"
@@ -130,7 +129,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         ]
 
 
-class NanosFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+class NanosFieldExtension(OpenApiSerializerFieldExtension):
     """An amount: always a string on the way out; a string or an integer on the way in."""
 
     target_class = "billing_project.core.api.fields.NanosField"

@@ -1,4 +1,4 @@
-"""Bases of the API's inputs and outputs. Neither writes: a view hands what an input has read to an operation."""
+"""Bases of the API's inputs and outputs. Neither writes: a view hands an input's values to an operation."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ _TYPES: tuple[tuple[Any, Any, str], ...] = (
 
 
 class InputSerializer(serializers.Serializer[Any]):
-    """The body of a request. Fields that it does not declare are refused by name, and JSON types are not converted."""
+    """The body of a request. Fields that it does not declare are refused; JSON types are not converted."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Read a body.
@@ -83,7 +83,7 @@ class OutputSerializer(serializers.ModelSerializer[RowT]):
 def find_type_problem(field: Any, value: object) -> Any:
     """Find out whether a value has another JSON type than the field's; None if it has the right one.
 
-    DRF would convert: 1 to "1", "yes" to true. A client that sends these has a mistake that it should hear of.
+    DRF would convert: 1 to "1", "yes" to true. A client that sends these should hear of its mistake.
     """
     if value is None or isinstance(field, NanosField | QuantityField):
         return None  # `allow_null`, and the field's own reading, decide.

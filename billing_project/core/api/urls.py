@@ -12,11 +12,14 @@ router = ApiRouter()
 router.register("admin/v1/api-keys", ApiKeyViewSet)
 router.register("admin/v1/audit-log", AuditEntryViewSet)
 
+redoc = SpectacularRedocView.as_view(url_name="openapi", template_name="core/redoc.html")
+swagger = SpectacularSwaggerView.as_view(url_name="openapi")
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", health, name="health"),
     path("ready", ready, name="ready"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("docs/api", SpectacularRedocView.as_view(url_name="openapi", template_name="core/redoc.html"), name="redoc"),
-    path("docs/swagger", SpectacularSwaggerView.as_view(url_name="openapi"), name="swagger"),
+    path("docs/api", redoc, name="redoc"),
+    path("docs/swagger", swagger, name="swagger"),
     *router.urls,
 ]

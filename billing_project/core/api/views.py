@@ -1,11 +1,11 @@
-"""The base of every view of the API: authentication, access, idempotency keys, strict queries and problems, in one."""
+"""The base of every view: authentication, access, idempotency keys, strict queries and problems, in one."""
 
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -40,7 +40,7 @@ class InvalidIdempotencyKey(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
-    """How a view keeps its answers. The fields in `forget` hold a secret, and are null in the answer to a repeat."""
+    """How a view keeps its answers. The fields in `forget` hold a secret: they are null for a repeat."""
 
     forget: frozenset[str] = frozenset()
 
@@ -49,8 +49,8 @@ class ApiViewSet(GenericViewSet[Any]):
     """A view of the API. A domain view adds what it is about, and each action makes one domain call.
 
     `access` names the scopes; without it everybody is refused. `input_classes` maps an action to its input,
-    `serializer_class` is the output, and `query_params` maps an action to parameters other than filters and paging.
-    `idempotency` is None where requests are idempotent by themselves.
+    `serializer_class` is the output, and `query_params` maps an action to parameters other than filters and
+    paging. `idempotency` is None where requests are idempotent by themselves.
     """
 
     access: ClassVar[Access | None] = None
@@ -87,9 +87,10 @@ class ApiViewSet(GenericViewSet[Any]):
                 getattr(self, name, self.http_method_not_allowed) if known else self.http_method_not_allowed
             )
             response = self._answer(drf_request, action)
-        except Exception as error:  # noqa: BLE001 (the exception handler knows which are bugs, and logs those)
+        except Exception as error:  # noqa: BLE001 (the exception handler knows which are bugs)
             response = self.handle_exception(error)
-        self.response = self.finalize_response(drf_request, response, *args, **kwargs)  # type: ignore[arg-type]
+        # The stubs know DRF's own responses only; a plain one of Django's passes through.
+        self.response = self.finalize_response(drf_request, cast("Response", response), *args, **kwargs)
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -120,8 +121,8 @@ class ApiViewSet(GenericViewSet[Any]):
     def prepare(self) -> None:
         """Do what must be committed before the action and may be done twice, such as closing a period.
 
-        It runs outside of any transaction, before an unsafe action that is not answered from a record. Operations that
-        are `durable`, or call the network, are called here and not in the action.
+        It runs outside of any transaction, before an unsafe action that is not answered from a record.
+        Operations that are `durable`, or call the network, are called here and not in the action.
         """
 
     def read_input(self) -> dict[str, Any]:
@@ -179,7 +180,7 @@ class ApiViewSet(GenericViewSet[Any]):
             raise InvalidIdempotencyKey(
                 "An Idempotency-Key is 1 to 255 visible ASCII characters.", field="Idempotency-Key"
             )
-        content = b"\n".join((request.META.get("QUERY_STRING", "").encode(), request._request.body))
+        content = b"\n".join((request.META.get("QUERY_STRING", "").encode(), request._request.body))  # noqa: SLF001 (what DRF wraps)
         return RequestKey(
             caller=f"{self.actor.kind}:{self.actor.id}",
             method=request.method or "",

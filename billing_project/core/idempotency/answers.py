@@ -40,7 +40,7 @@ class RequestKey:
 
     def lock_number(self) -> int:
         """Return the second number of the advisory lock: 32 bits of a hash of the key."""
-        text = "\n".join((self.caller, self.method, self.path, self.key))
+        text = f"{self.caller}\n{self.method}\n{self.path}\n{self.key}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], signed=True)
 
 
@@ -64,8 +64,8 @@ def answer_once(
 ) -> Answer:
     """Run a request, or return the answer that it got before.
 
-    `prepare` is what must be committed before the rest and may run twice, such as closing a period; `run` shares one
-    transaction with the record of its answer, which is undone if the answer is not a success.
+    `prepare` is what must be committed before the rest and may run twice, such as closing a period; `run`
+    shares one transaction with the record of its answer, which is undone if the answer is not a success.
 
     Raises: KeyReused; InProgress.
     Locks: an advisory lock of the key, without waiting.
@@ -90,7 +90,7 @@ def answer_once(
 
 @transaction.atomic
 def delete_expired_records(*, at: datetime) -> int:
-    """Delete up to a thousand answers that are older than a day, and return how many; call it until it returns 0."""
+    """Delete up to a thousand answers that are older than a day, and return how many it were."""
     oldest_first = IdempotencyRecord.objects.filter(created_at__lt=at - KEPT_FOR).order_by("created_at")
     batch = oldest_first.select_for_update(skip_locked=True).values_list("pk", flat=True)[:DELETE_BATCH]
     deleted, _ = IdempotencyRecord.objects.filter(pk__in=list(batch)).delete()

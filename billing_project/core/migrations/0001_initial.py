@@ -11,207 +11,422 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='IdempotencyRecord',
+            name="IdempotencyRecord",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('caller', models.CharField(max_length=100)),
-                ('method', models.CharField(max_length=8)),
-                ('path', models.CharField(max_length=500)),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.TextField(blank=True, default='')),
-                ('headers', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("caller", models.CharField(max_length=100)),
+                ("method", models.CharField(max_length=8)),
+                ("path", models.CharField(max_length=500)),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("body", models.TextField(blank=True, default="")),
+                ("headers", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='NumberSequence',
+            name="NumberSequence",
             fields=[
-                ('series', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('last_number', models.PositiveBigIntegerField(default=0)),
+                ("series", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("last_number", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='OutboxDelivery',
+            name="OutboxDelivery",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('handler', models.CharField(max_length=100)),
-                ('subject_type', models.CharField(max_length=64)),
-                ('subject_id', models.UUIDField()),
-                ('status', models.CharField(choices=[('Pending', 'Pending'), ('Delivered', 'Delivered'), ('Parked', 'Parked'), ('Skipped', 'Skipped')], default='Pending', max_length=32)),
-                ('attempt_count', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField()),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('delivered_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("handler", models.CharField(max_length=100)),
+                ("subject_type", models.CharField(max_length=64)),
+                ("subject_id", models.UUIDField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Pending", "Pending"),
+                            ("Delivered", "Delivered"),
+                            ("Parked", "Parked"),
+                            ("Skipped", "Skipped"),
+                        ],
+                        default="Pending",
+                        max_length=32,
+                    ),
+                ),
+                ("attempt_count", models.PositiveIntegerField(default=0)),
+                ("due_at", models.DateTimeField()),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("delivered_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'verbose_name_plural': 'outbox deliveries',
+                "verbose_name_plural": "outbox deliveries",
             },
         ),
         migrations.CreateModel(
-            name='OutboxEvent',
+            name="OutboxEvent",
             fields=[
-                ('position', models.BigAutoField(primary_key=True, serialize=False)),
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, unique=True)),
-                ('name', models.CharField(max_length=64)),
-                ('subject_type', models.CharField(max_length=64)),
-                ('subject_id', models.UUIDField()),
-                ('customer_id', models.UUIDField(blank=True, null=True)),
-                ('payload', models.JSONField(default=dict)),
-                ('occurred_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("position", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(default=billing_project.core.ids.make_id, editable=False, unique=True),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("subject_type", models.CharField(max_length=64)),
+                ("subject_id", models.UUIDField()),
+                ("customer_id", models.UUIDField(blank=True, null=True)),
+                ("payload", models.JSONField(default=dict)),
+                ("occurred_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Seller',
+            name="Seller",
             fields=[
-                ('id', models.SmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
-                ('mode', models.CharField(choices=[('Test', 'Test'), ('Live', 'Live')], max_length=32)),
-                ('legal_name', models.CharField(max_length=200)),
-                ('address', models.JSONField(blank=True, default=dict)),
-                ('tax_id', models.CharField(blank=True, default='', max_length=64)),
-                ('email', models.EmailField(blank=True, default='', max_length=254)),
-                ('currency', models.CharField(max_length=3)),
-                ('timezone', models.CharField(default='UTC', max_length=64)),
-                ('locale', models.CharField(default='en_US', max_length=16)),
-                ('invoice_prefix', models.CharField(blank=True, default='INV-', max_length=16)),
-                ('default_payment_terms_days', models.PositiveIntegerField(default=30)),
-                ('grace_seconds', models.PositiveIntegerField(default=3600)),
-                ('tax_engine', models.CharField(default='None', max_length=64)),
-                ('tax_flat_rate_bps', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(10000)])),
-                ('skip_zero_invoices', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.SmallIntegerField(default=1, editable=False, primary_key=True, serialize=False),
+                ),
+                ("mode", models.CharField(choices=[("Test", "Test"), ("Live", "Live")], max_length=32)),
+                ("legal_name", models.CharField(max_length=200)),
+                ("address", models.JSONField(blank=True, default=dict)),
+                ("tax_id", models.CharField(blank=True, default="", max_length=64)),
+                ("email", models.EmailField(blank=True, default="", max_length=254)),
+                ("currency", models.CharField(max_length=3)),
+                ("timezone", models.CharField(default="UTC", max_length=64)),
+                ("locale", models.CharField(default="en_US", max_length=16)),
+                ("invoice_prefix", models.CharField(blank=True, default="INV-", max_length=16)),
+                ("default_payment_terms_days", models.PositiveIntegerField(default=30)),
+                ("grace_seconds", models.PositiveIntegerField(default=3600)),
+                ("tax_engine", models.CharField(default="None", max_length=64)),
+                (
+                    "tax_flat_rate_bps",
+                    models.PositiveIntegerField(
+                        default=0, validators=[django.core.validators.MaxValueValidator(10000)]
+                    ),
+                ),
+                ("skip_zero_invoices", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('Secret', 'Secret'), ('Publishable', 'Publishable'), ('Restricted', 'Restricted')], default='Secret', max_length=32)),
-                ('role', models.CharField(blank=True, choices=[('Admin', 'Admin'), ('Finance', 'Finance'), ('Support', 'Support'), ('Developer', 'Developer'), ('ReadOnly', 'Read-only')], default='', max_length=32)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, default=list, size=None)),
-                ('prefix', models.CharField(max_length=16)),
-                ('hint', models.CharField(max_length=8)),
-                ('key_hash', models.CharField(editable=False, max_length=64, unique=True)),
-                ('test_clock_id', models.UUIDField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('replaces', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaced_by', to='core.apikey')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("Secret", "Secret"),
+                            ("Publishable", "Publishable"),
+                            ("Restricted", "Restricted"),
+                        ],
+                        default="Secret",
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("Admin", "Admin"),
+                            ("Finance", "Finance"),
+                            ("Support", "Support"),
+                            ("Developer", "Developer"),
+                            ("ReadOnly", "Read-only"),
+                        ],
+                        default="",
+                        max_length=32,
+                    ),
+                ),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=64), blank=True, default=list, size=None
+                    ),
+                ),
+                ("prefix", models.CharField(max_length=16)),
+                ("hint", models.CharField(max_length=8)),
+                ("key_hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("test_clock_id", models.UUIDField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "replaces",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="replaced_by",
+                        to="core.apikey",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.UUIDField(default=billing_project.core.ids.make_id, editable=False, primary_key=True, serialize=False)),
-                ('action', models.CharField(max_length=64)),
-                ('subject_type', models.CharField(max_length=64)),
-                ('subject_id', models.CharField(max_length=64)),
-                ('customer_id', models.UUIDField(blank=True, null=True)),
-                ('changes', models.JSONField(default=dict)),
-                ('actor_kind', models.CharField(max_length=32)),
-                ('actor_id', models.CharField(blank=True, default='', max_length=64)),
-                ('actor_label', models.CharField(blank=True, default='', max_length=200)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('request_id', models.CharField(blank=True, default='', max_length=128)),
-                ('occurred_at', models.DateTimeField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=billing_project.core.ids.make_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("action", models.CharField(max_length=64)),
+                ("subject_type", models.CharField(max_length=64)),
+                ("subject_id", models.CharField(max_length=64)),
+                ("customer_id", models.UUIDField(blank=True, null=True)),
+                ("changes", models.JSONField(default=dict)),
+                ("actor_kind", models.CharField(max_length=32)),
+                ("actor_id", models.CharField(blank=True, default="", max_length=64)),
+                ("actor_label", models.CharField(blank=True, default="", max_length=200)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("request_id", models.CharField(blank=True, default="", max_length=128)),
+                ("occurred_at", models.DateTimeField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
-                'indexes': [models.Index(models.F('subject_type'), models.F('subject_id'), models.OrderBy(models.F('id'), descending=True), name='auditentry_by_subject'), models.Index(models.F('customer_id'), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('customer_id__isnull', False)), name='auditentry_by_customer'), models.Index(models.F('action'), models.OrderBy(models.F('id'), descending=True), name='auditentry_by_action'), models.Index(models.F('actor_id'), models.OrderBy(models.F('id'), descending=True), name='auditentry_by_actor'), models.Index(models.F('created_at'), name='auditentry_by_created_at')],
+                "verbose_name_plural": "audit entries",
+                "indexes": [
+                    models.Index(
+                        models.F("subject_type"),
+                        models.F("subject_id"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        name="auditentry_by_subject",
+                    ),
+                    models.Index(
+                        models.F("customer_id"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        condition=models.Q(("customer_id__isnull", False)),
+                        name="auditentry_by_customer",
+                    ),
+                    models.Index(
+                        models.F("action"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        name="auditentry_by_action",
+                    ),
+                    models.Index(
+                        models.F("actor_id"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        name="auditentry_by_actor",
+                    ),
+                    models.Index(models.F("created_at"), name="auditentry_by_created_at"),
+                ],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditentry',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='994a0fcfc96517e757d699be19fc0bb8fe0d8a48', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_97da0', table='core_auditentry', when='BEFORE')),
+            model_name="auditentry",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="994a0fcfc96517e757d699be19fc0bb8fe0d8a48",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_97da0",
+                    table="core_auditentry",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='auditentry',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='9d3b50723a09d4d4dda5014fadc8ab1407768bf7', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_5e0a6', table='core_auditentry', when='BEFORE')),
+            model_name="auditentry",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="9d3b50723a09d4d4dda5014fadc8ab1407768bf7",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_5e0a6",
+                    table="core_auditentry",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddIndex(
-            model_name='idempotencyrecord',
-            index=models.Index(models.F('created_at'), name='idempotencyrecord_by_age'),
+            model_name="idempotencyrecord",
+            index=models.Index(models.F("created_at"), name="idempotencyrecord_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='idempotencyrecord',
-            constraint=models.UniqueConstraint(models.F('key'), models.F('caller'), models.F('method'), models.F('path'), name='idempotencyrecord_once'),
+            model_name="idempotencyrecord",
+            constraint=models.UniqueConstraint(
+                models.F("key"),
+                models.F("caller"),
+                models.F("method"),
+                models.F("path"),
+                name="idempotencyrecord_once",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxevent',
-            index=models.Index(models.F('subject_type'), models.F('subject_id'), models.F('position'), name='outboxevent_by_subject'),
+            model_name="outboxevent",
+            index=models.Index(
+                models.F("subject_type"),
+                models.F("subject_id"),
+                models.F("position"),
+                name="outboxevent_by_subject",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxevent',
-            index=models.Index(models.F('customer_id'), models.F('position'), condition=models.Q(('customer_id__isnull', False)), name='outboxevent_by_customer'),
+            model_name="outboxevent",
+            index=models.Index(
+                models.F("customer_id"),
+                models.F("position"),
+                condition=models.Q(("customer_id__isnull", False)),
+                name="outboxevent_by_customer",
+            ),
         ),
         migrations.AddField(
-            model_name='outboxdelivery',
-            name='event',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='core.outboxevent'),
+            model_name="outboxdelivery",
+            name="event",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="deliveries", to="core.outboxevent"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='outboxevent',
-            trigger=pgtrigger.compiler.Trigger(name='append_only', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='9af6a3ec08632cb5240263d0257ace56a30263b3', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_7768c', table='core_outboxevent', when='BEFORE')),
+            model_name="outboxevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="append_only",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="9af6a3ec08632cb5240263d0257ace56a30263b3",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_append_only_7768c",
+                    table="core_outboxevent",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='outboxevent',
-            trigger=pgtrigger.compiler.Trigger(name='no_truncate', sql=billing_project.core.protection.StrictTriggerSql(func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);", hash='95cf3d242c6641cd51a57693ccd6316d776fc6d0', level='STATEMENT', operation='TRUNCATE', pgid='pgtrigger_no_truncate_583c3', table='core_outboxevent', when='BEFORE')),
+            model_name="outboxevent",
+            trigger=pgtrigger.compiler.Trigger(
+                name="no_truncate",
+                sql=billing_project.core.protection.StrictTriggerSql(
+                    func="RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = format('%s is append-only: %s is refused', TG_TABLE_NAME, TG_OP);",
+                    hash="95cf3d242c6641cd51a57693ccd6316d776fc6d0",
+                    level="STATEMENT",
+                    operation="TRUNCATE",
+                    pgid="pgtrigger_no_truncate_583c3",
+                    table="core_outboxevent",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='seller',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='seller_is_the_only_one'),
+            model_name="seller",
+            constraint=models.CheckConstraint(condition=models.Q(("id", 1)), name="seller_is_the_only_one"),
         ),
         migrations.AddConstraint(
-            model_name='seller',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['Test', 'Live'])), name='seller_mode_is_known'),
+            model_name="seller",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("mode__in", ["Test", "Live"])), name="seller_mode_is_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='seller',
-            constraint=models.CheckConstraint(condition=models.Q(('tax_flat_rate_bps__lte', 10000)), name='seller_flat_rate_is_at_most_all'),
+            model_name="seller",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("tax_flat_rate_bps__lte", 10000)), name="seller_flat_rate_is_at_most_all"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['Secret', 'Publishable', 'Restricted'])), name='apikey_kind_is_known'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["Secret", "Publishable", "Restricted"])),
+                name="apikey_kind_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'Secret'), ('role__in', ['Admin', 'Finance', 'Support', 'Developer', 'ReadOnly'])), models.Q(models.Q(('kind', 'Secret'), _negated=True), ('role', '')), _connector='OR'), name='apikey_has_a_role_iff_secret'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("kind", "Secret"),
+                        ("role__in", ["Admin", "Finance", "Support", "Developer", "ReadOnly"]),
+                    ),
+                    models.Q(models.Q(("kind", "Secret"), _negated=True), ("role", "")),
+                    _connector="OR",
+                ),
+                name="apikey_has_a_role_iff_secret",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'Restricted'), ('scopes', []), _connector='OR'), name='apikey_lists_scopes_only_if_restricted'),
+            model_name="apikey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind", "Restricted"), ("scopes", []), _connector="OR"),
+                name="apikey_lists_scopes_only_if_restricted",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxdelivery',
-            index=models.Index(models.F('due_at'), models.F('id'), condition=models.Q(('status', 'Pending')), name='outboxdelivery_due'),
+            model_name="outboxdelivery",
+            index=models.Index(
+                models.F("due_at"),
+                models.F("id"),
+                condition=models.Q(("status", "Pending")),
+                name="outboxdelivery_due",
+            ),
         ),
         migrations.AddIndex(
-            model_name='outboxdelivery',
-            index=models.Index(models.F('handler'), models.F('subject_id'), models.F('subject_type'), models.F('id'), condition=models.Q(('status__in', ['Pending', 'Parked'])), name='outboxdelivery_waiting'),
+            model_name="outboxdelivery",
+            index=models.Index(
+                models.F("handler"),
+                models.F("subject_id"),
+                models.F("subject_type"),
+                models.F("id"),
+                condition=models.Q(("status__in", ["Pending", "Parked"])),
+                name="outboxdelivery_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='outboxdelivery',
-            constraint=models.UniqueConstraint(models.F('event'), models.F('handler'), name='outboxdelivery_once_for_each_handler'),
+            model_name="outboxdelivery",
+            constraint=models.UniqueConstraint(
+                models.F("event"), models.F("handler"), name="outboxdelivery_once_for_each_handler"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='outboxdelivery',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['Pending', 'Delivered', 'Parked', 'Skipped'])), name='outboxdelivery_status_is_known'),
+            model_name="outboxdelivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["Pending", "Delivered", "Parked", "Skipped"])),
+                name="outboxdelivery_status_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='outboxdelivery',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('delivered_at__isnull', False), ('status', 'Delivered')), models.Q(models.Q(('status', 'Delivered'), _negated=True), ('delivered_at__isnull', True)), _connector='OR'), name='outboxdelivery_has_a_time_iff_delivered'),
+            model_name="outboxdelivery",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("delivered_at__isnull", False), ("status", "Delivered")),
+                    models.Q(
+                        models.Q(("status", "Delivered"), _negated=True), ("delivered_at__isnull", True)
+                    ),
+                    _connector="OR",
+                ),
+                name="outboxdelivery_has_a_time_iff_delivered",
+            ),
         ),
     ]

@@ -14,7 +14,7 @@ from billing_project.core.fields import choice_constraint, enum_field, id_field
 class ApiKeyKind(models.TextChoices):
     """What a key can be used for."""
 
-    SECRET = "Secret", "Secret"  # noqa: S105 (a kind of key, not a password)
+    SECRET = "Secret", "Secret"
     PUBLISHABLE = "Publishable", "Publishable"
     RESTRICTED = "Restricted", "Restricted"
 
@@ -32,7 +32,8 @@ class ApiKeyRole(models.TextChoices):
 class ApiKey(models.Model):
     """The right to call the API. Found by the SHA-256 of the key, whose 32 random bytes need no salt.
 
-    `test_clock_id` names a clock of the customers app, which core does not know: customers made with the key live by it.
+    `test_clock_id` names a clock of the customers app, which core does not know: customers made with the key
+    live by it.
     """
 
     id = id_field()

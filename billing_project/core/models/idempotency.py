@@ -6,7 +6,7 @@ from billing_project.core.fields import id_field
 
 
 class IdempotencyRecord(models.Model):
-    """The 2xx answer to a request that carried an `Idempotency-Key`, committed together with what it changed."""
+    """The 2xx answer to a request with an `Idempotency-Key`, committed together with what it changed."""
 
     id = id_field()
     caller = models.CharField(max_length=100)

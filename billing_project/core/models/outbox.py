@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class OutboxEvent(models.Model):
     """Something that has happened. Never changed.
 
-    `position` orders the events of one subject: operations that emit for a subject hold its lock, so that a later
-    event takes a later position. Across subjects it says nothing.
+    `position` orders the events of one subject: operations that emit for a subject hold its lock, so that a
+    later event takes a later position. Across subjects it says nothing.
     """
 
     position = models.BigAutoField(primary_key=True)
@@ -57,8 +57,8 @@ class DeliveryStatus(models.TextChoices):
 class OutboxDelivery(models.Model):
     """The hand-over of one event to one handler.
 
-    While Pending it is due at `due_at`. Claiming it moves `due_at` past the lease, so that a crash makes it due again.
-    The subject is repeated here, since the order is kept for each handler and subject.
+    While Pending it is due at `due_at`. Claiming it moves `due_at` past the lease, so that a crash makes it
+    due again. The subject is repeated here, since the order is kept for each handler and subject.
     """
 
     id = models.BigAutoField(primary_key=True)

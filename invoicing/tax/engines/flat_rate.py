@@ -1,4 +1,4 @@
-"""One rate for everything, from the seller's settings, in basis points; a customer with a tax id is exempt."""
+"""One rate for everything, from the seller's settings, in basis points; a tax id exempts a customer."""
 
 from decimal import Decimal
 

@@ -70,9 +70,7 @@ class ThingViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
     queryset = ApiKey.objects.all()
     serializer_class = KeyOutput
     filterset_class = KeyFilters
-    access = Access(
-        read=Scope.CATALOG_READ, write=Scope.CATALOG_WRITE, actions={"peek": Scope.METERING_READ}
-    )
+    access = Access(read=Scope.CATALOG_READ, write=Scope.CATALOG_WRITE, actions={"peek": Scope.METERING_READ})
     input_classes = {"create": CreateInput, "fail": FailInput, "bump": NothingInput}
     query_params = {"peek": {"colour"}}
 

@@ -129,9 +129,7 @@ class TestRevoke:
 
         assert answer.status_code == 200
         assert answer.json()["revoked_at"].endswith("Z")
-        check_problem(
-            APIClient().get(KEYS, headers={"X-API-Key": new.token}), 401, "revoked_api_key"
-        )
+        check_problem(APIClient().get(KEYS, headers={"X-API-Key": new.token}), 401, "revoked_api_key")
 
     def test_does_not_find_what_is_not_there(self, client: APIClient) -> None:
         check_problem(client.post(f"{KEYS}/{make_id()}/revoke"), 404, "not_found")
@@ -153,13 +151,13 @@ class TestRotate:
 
         client.post(f"{KEYS}/{old.api_key.id}/rotate", {"overlap_seconds": 0})
 
-        check_problem(
-            APIClient().get(KEYS, headers={"X-API-Key": old.token}), 401, "expired_api_key"
-        )
+        check_problem(APIClient().get(KEYS, headers={"X-API-Key": old.token}), 401, "expired_api_key")
         check_problem(client.post(f"{KEYS}/{old.api_key.id}/rotate"), 409, "api_key_not_usable")
 
     @pytest.mark.parametrize("seconds", [-1, 2_592_001, "60", 1.5, True])
     def test_refuses_an_overlap_out_of_range(self, client: APIClient, seconds: object) -> None:
         old = make_api_key().api_key
 
-        check_problem(client.post(f"{KEYS}/{old.id}/rotate", {"overlap_seconds": seconds}), 422, "invalid_input")
+        check_problem(
+            client.post(f"{KEYS}/{old.id}/rotate", {"overlap_seconds": seconds}), 422, "invalid_input"
+        )

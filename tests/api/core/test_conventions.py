@@ -22,6 +22,11 @@ def client() -> APIClient:
     return make_client(name="CI")
 
 
+def send(client: APIClient, path: str, body: bytes, **rest: Any) -> Any:
+    """Post the bytes as they are."""
+    return client.generic("POST", path, body, **rest)
+
+
 def check_problem(answer: Any, status: int, code: str) -> dict[str, Any]:
     """Check that an answer is a problem, whole and of its kind, and return it."""
     assert answer.status_code == status, answer.content
@@ -126,7 +131,7 @@ class TestBodies:
         ],
     )
     def test_are_read_strictly(self, client: APIClient, body: bytes, status: int, code: str) -> None:
-        answer = client.generic("POST", THINGS, body, content_type="application/json")
+        answer = send(client, THINGS, body, content_type="application/json")
 
         check_problem(answer, status, code)
         assert not NumberSequence.objects.exists()
@@ -140,20 +145,18 @@ class TestBodies:
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
     def test_are_json(self, client: APIClient, content_type: str) -> None:
-        answer = client.generic("POST", THINGS, b"name=x", content_type=content_type)
+        answer = send(client, THINGS, b"name=x", content_type=content_type)
 
         check_problem(answer, 415, "unsupported_media_type")
 
     def test_may_have_a_charset_in_their_type(self, client: APIClient) -> None:
-        answer = client.generic(
-            "POST", THINGS, b'{"name": "x"}', content_type="Application/JSON; charset=utf-8"
-        )
+        answer = send(client, THINGS, b'{"name": "x"}', content_type="Application/JSON; charset=utf-8")
 
         assert answer.status_code == 201
 
     @pytest.mark.parametrize("content_type", ["", "application/json", "application/x-www-form-urlencoded"])
     def test_may_be_missing_where_no_field_is_needed(self, client: APIClient, content_type: str) -> None:
-        answer = client.generic("POST", f"{THINGS}/bump", b"", content_type=content_type)
+        answer = send(client, f"{THINGS}/bump", b"", content_type=content_type)
 
         assert answer.status_code == 200
 
@@ -161,9 +164,7 @@ class TestBodies:
     def test_have_a_limit(self, client: APIClient, settings: Settings, length: str) -> None:
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000
 
-        answer = client.generic(
-            "POST", THINGS, b"", content_type="application/json", CONTENT_LENGTH=length
-        )
+        answer = send(client, THINGS, b"", content_type="application/json", CONTENT_LENGTH=length)
 
         check_problem(answer, 413, "body_too_large")
 
@@ -171,7 +172,7 @@ class TestBodies:
         body = b'{"name": "x"}'
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(body)
 
-        answer = client.generic("POST", THINGS, body, content_type="application/json")
+        answer = send(client, THINGS, body, content_type="application/json")
 
         assert answer.status_code == 201
 
@@ -240,7 +241,9 @@ class TestPages:
             answer = client.get(address)
             assert answer.status_code == 200
             pages.append([row["id"] for row in answer.json()])
-            found = re.fullmatch(r'<(http://testserver/v1/things\?[^>]+)>; rel="next"', answer.get("Link", "<>"))
+            found = re.fullmatch(
+                r'<(http://testserver/v1/things\?[^>]+)>; rel="next"', answer.get("Link", "<>")
+            )
             address = found[1] if found else ""
         return pages
 
@@ -294,7 +297,9 @@ class TestRequestIds:
     def test_are_taken_from_the_caller_and_told_to_the_action(self, client: APIClient) -> None:
         row_id = ApiKey.objects.get().id
 
-        answer = client.get(f"{THINGS}/{row_id}/peek", headers={"X-Request-ID": "r-1.a:b_C", "X-Reason": "why"})
+        answer = client.get(
+            f"{THINGS}/{row_id}/peek", headers={"X-Request-ID": "r-1.a:b_C", "X-Reason": "why"}
+        )
 
         assert answer["X-Request-ID"] == "r-1.a:b_C"
         seen = answer.json()

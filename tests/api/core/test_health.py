@@ -17,12 +17,13 @@ pytestmark = pytest.mark.django_db
 @contextmanager
 def broker_at(url: str) -> Iterator[None]:
     """Use another broker for a while."""
-    before = current_app.conf.broker_url, current_app.conf.broker_write_url
-    current_app.conf.broker_url = current_app.conf.broker_write_url = url
+    conf: Any = current_app.conf
+    before = conf.broker_url, conf.broker_write_url
+    conf.broker_url = conf.broker_write_url = url
     try:
         yield
     finally:
-        current_app.conf.broker_url, current_app.conf.broker_write_url = before
+        conf.broker_url, conf.broker_write_url = before
 
 
 class TestHealth:

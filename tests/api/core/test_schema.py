@@ -80,9 +80,7 @@ class TestSchema:
         assert headers("/v1/free") == ["X-Reason"]
 
     def test_names_each_operation_once(self, schema: dict[str, Any]) -> None:
-        names = [
-            operation["operationId"] for path in schema["paths"].values() for operation in path.values()
-        ]
+        names = [operation["operationId"] for path in schema["paths"].values() for operation in path.values()]
 
         assert len(names) == len(set(names))
         assert {"things_list", "admin_things_list"} <= set(names)

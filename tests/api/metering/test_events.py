@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -80,8 +81,16 @@ class TestCreate:
     @pytest.mark.parametrize(
         ("fields", "field", "code"),
         [
-            ({"customer_id": make_id()}, "customer_id", "unknown_customer"),
-            ({"subscription_id": make_id()}, "subscription_id", "unknown_subscription"),
+            (
+                {"customer_id": UUID("01944b1f-0000-7000-8000-000000000001")},
+                "customer_id",
+                "unknown_customer",
+            ),
+            (
+                {"subscription_id": UUID("01944b1f-0000-7000-8000-000000000001")},
+                "subscription_id",
+                "unknown_subscription",
+            ),
             ({"timestamp": NOON + timedelta(hours=2)}, "timestamp", "timestamp_in_future"),
             ({"properties": {"input_tokens": -1}}, "properties", "invalid_value"),
         ],
@@ -298,7 +307,7 @@ class TestList:
         [
             ({}, 3),
             ({"event_type": "llm.embedding"}, 1),
-            ({"subscription_id": str(make_id())}, 0),
+            ({"subscription_id": "01944b1f-0000-7000-8000-000000000001"}, 0),
             ({"stamped_after": "2026-02-28T12:00:00Z"}, 2),
             ({"stamped_before": "2026-02-28T12:00:00Z"}, 1),
         ],
@@ -323,7 +332,7 @@ class TestList:
             ({}, (422, "invalid_filter", [("customer_id", "required")])),
             ({"customer_id": "nobody"}, (422, "invalid_filter", [("customer_id", "invalid")])),
             (
-                {"customer_id": str(make_id()), "id": "a"},
+                {"customer_id": "01944b1f-0000-7000-8000-000000000001", "id": "a"},
                 (422, "unknown_parameter", [("id", "unknown_parameter")]),
             ),
         ],

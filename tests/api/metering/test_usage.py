@@ -99,7 +99,7 @@ class TestRetrieve:
         [
             ({"period": "next"}, 422, "invalid_input"),
             ({"period": ""}, 422, "invalid_input"),
-            ({"period": str(make_id())}, 404, "not_found"),
+            ({"period": "01944b1f-0000-7000-8000-000000000001"}, 404, "not_found"),
             ({"period": "previous"}, 404, "not_found"),
             ({"granularity": "day"}, 422, "unknown_parameter"),
             ({"group_by": "model"}, 422, "unknown_parameter"),

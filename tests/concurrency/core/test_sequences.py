@@ -30,7 +30,7 @@ def take(*, times: int, fails_at: int) -> list[int]:
 
 class TestTakeNumber:
     def test_leaves_no_gap_and_gives_none_twice(self) -> None:
-        outcomes = race(*(lambda n=n: take(times=10, fails_at=n) for n in range(8)))  # type: ignore[misc]
+        outcomes = race(*(lambda n=n: take(times=10, fails_at=n) for n in range(8)))
 
         assert errors_of(outcomes) == []
         numbers = [number for outcome in outcomes for number in outcome]

@@ -26,19 +26,6 @@ def read_shell(install: Install, code: str) -> str:
     return result.stdout.strip()
 
 
-def wait_for_new(running: RunningCommand, *words: str, other_than: int) -> psutil.Process:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            found = running.find_child(*words)
-        except AssertionError:
-            found = None
-        if found is not None and found.pid != other_than:
-            return found
-        assert time.monotonic() < deadline, running.log
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def install(tmp_path: Path) -> Install:
     return Install(tmp_path / "data")
@@ -119,11 +106,11 @@ class TestServe:
         self, served: tuple[Install, RunningCommand], word: str
     ) -> None:
         _, running = served
-        before = running.find_child(word)
+        before = running.wait_for_child(word)
         family = [before, *before.children(recursive=True)]
 
         before.kill()
-        wait_for_new(running, word, other_than=before.pid)
+        running.wait_for_child(word, other_than=before)
 
         assert find_survivors(family, within_seconds=10) == []
         assert "was ended by SIGKILL; it is started again in" in running.log
@@ -176,7 +163,7 @@ class TestCrash:
         running = install.serve()
         family = running.list_family()
 
-        running.find_child(word).kill()
+        running.wait_for_child(word).kill()
         exit_code = running.process.wait(timeout=60)
 
         assert exit_code == 1

@@ -1,7 +1,6 @@
 """The invariants of the catalogue see each breach."""
 
 import pytest
-from django.utils import timezone
 
 from catalog.invariants import check_prices, check_skus, check_versions
 from catalog.models import CatalogStatus, PlanVersion, Price, Sku
@@ -38,9 +37,7 @@ class TestCheckVersions:
 
     def test_finds_an_open_version_before_the_last(self) -> None:
         plan = make_plan()
-        PlanVersion.objects.create(
-            plan=plan, number=2, billing_cadence="Monthly", published_at=timezone.now()
-        )
+        PlanVersion.objects.create(plan=plan, number=2, billing_cadence="Monthly", published_at=NOON)
 
         assert list(check_versions()) == [f"Plan {plan.pk} has a version after its unpublished version 1."]
 

@@ -17,8 +17,8 @@ from billing_project.core.access.lookup import (
 )
 from billing_project.core.access.operations import (
     ApiKeyNotUsable,
-    ScopeEscalation,
     ClockInLiveMode,
+    ScopeEscalation,
     create_api_key,
     revoke_api_key,
     rotate_api_key,

@@ -41,15 +41,15 @@ class TestRecord:
 
     def test_keeps_no_secret(self) -> None:
         with pytest.raises(AssertionError, match="is a secret"):
-            audit.record(
-                "x", subject=ApiKey(), changes={"key_hash": (None, "a")}, actor=TESTER, at=NOON
-            )
+            audit.record("x", subject=ApiKey(), changes={"key_hash": (None, "a")}, actor=TESTER, at=NOON)
 
         assert not AuditEntry.objects.exists()
 
 
 class TestRecordAll:
-    def test_takes_one_statement_for_a_thousand(self, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    def test_takes_one_statement_for_a_thousand(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
         entries = [audit.Change(NumberSequence(series=str(n)), {"n": (n, n + 1)}) for n in range(1_000)]
 
         with django_assert_num_queries(1):
@@ -91,9 +91,7 @@ class TestAuditEntry:
             ("SET pgtrigger.ignore = '{pgtrigger_append_only_97da0}'; DELETE FROM core_auditentry", "DELETE"),
         ],
     )
-    def test_cannot_be_changed_even_by_sql(
-        self, entry: AuditEntry, statement: str, operation: str
-    ) -> None:
+    def test_cannot_be_changed_even_by_sql(self, entry: AuditEntry, statement: str, operation: str) -> None:
         message = f"core_auditentry is append-only: {operation} is refused"
         with pytest.raises(IntegrityError, match=message), transaction.atomic():
             connection.cursor().execute(statement)

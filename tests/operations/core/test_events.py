@@ -10,7 +10,14 @@ from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from billing_project.core import events
-from billing_project.core.events import DomainEvent, StoredEvent, emit, emit_all, find_handler, request_delivery
+from billing_project.core.events import (
+    DomainEvent,
+    StoredEvent,
+    emit,
+    emit_all,
+    find_handler,
+    request_delivery,
+)
 from billing_project.core.ids import make_id
 from billing_project.core.models import DeliveryStatus, OutboxDelivery, OutboxEvent
 from tests.factories.core import NOON, subscribed

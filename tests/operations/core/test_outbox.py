@@ -11,7 +11,13 @@ from billing_project.core import events
 from billing_project.core.errors import NotFound
 from billing_project.core.events import StoredEvent, emit
 from billing_project.core.ids import make_id
-from billing_project.core.models import AuditEntry, DeliveryStatus, NumberSequence, OutboxDelivery, OutboxEvent
+from billing_project.core.models import (
+    AuditEntry,
+    DeliveryStatus,
+    NumberSequence,
+    OutboxDelivery,
+    OutboxEvent,
+)
 from billing_project.core.outbox import (
     LEASE,
     MAX_ATTEMPTS,
@@ -65,8 +71,6 @@ def make_event() -> Callable[..., OutboxEvent]:
         return emit(InvoiceMade(subject_id, number), at=AT)
 
     return make
-
-
 
 
 def handled_count() -> int:
@@ -194,9 +198,7 @@ class TestDeliverDue:
         statuses = OutboxDelivery.objects.order_by("id").values_list("status", flat=True)
         assert list(statuses) == [DeliveryStatus.PARKED, DeliveryStatus.PENDING]
 
-    def test_fails_a_delivery_whose_handler_is_gone(
-        self, make_event: Callable[..., OutboxEvent]
-    ) -> None:
+    def test_fails_a_delivery_whose_handler_is_gone(self, make_event: Callable[..., OutboxEvent]) -> None:
         with subscribed("invoice.made", Recorder(), key="gone"):
             make_event(A, 1)
 

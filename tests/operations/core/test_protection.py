@@ -17,7 +17,7 @@ def tables() -> Iterator[tuple[type[models.Model], type[models.Model]]]:
 
     class Document(models.Model):
         is_final = models.BooleanField(default=False)
-        title = models.CharField(max_length=10, null=True)  # noqa: DJ001
+        title = models.CharField(max_length=10, null=True)
         paid = models.IntegerField(default=0)
 
         class Meta:
@@ -52,7 +52,7 @@ def tables() -> Iterator[tuple[type[models.Model], type[models.Model]]]:
                 editor.create_model(model)
         with connection.cursor() as cursor:
             for model in (Document, Line):
-                for trigger in model._meta.triggers:  # type: ignore[attr-defined]
+                for trigger in model._meta.triggers:  # type: ignore[union-attr]
                     cursor.execute(trigger.compile(model).install_sql)
         yield Document, Line
     finally:
@@ -68,8 +68,10 @@ def run(statement: str) -> None:
 class TestFrozenWhen:
     @pytest.fixture(autouse=True)
     def rows(self, tables: object) -> None:
-        run("INSERT INTO protection_document (id, is_final, title, paid) OVERRIDING SYSTEM VALUE "
-            "VALUES (1, true, 'final', 0), (2, false, 'draft', 0), (3, true, NULL, 0)")
+        run(
+            "INSERT INTO protection_document (id, is_final, title, paid) OVERRIDING SYSTEM VALUE "
+            "VALUES (1, true, 'final', 0), (2, false, 'draft', 0), (3, true, NULL, 0)"
+        )
 
     @pytest.mark.parametrize(
         "statement",
@@ -110,10 +112,14 @@ class TestFrozenWhen:
 class TestFrozenWithParent:
     @pytest.fixture(autouse=True)
     def rows(self, tables: object) -> None:
-        run("INSERT INTO protection_document (id, is_final, title, paid) OVERRIDING SYSTEM VALUE "
-            "VALUES (1, false, 'final', 0), (2, false, 'draft', 0)")
-        run("INSERT INTO protection_line (id, document_id, amount, note) OVERRIDING SYSTEM VALUE "
-            "VALUES (11, 1, 5, ''), (12, 2, 5, '')")
+        run(
+            "INSERT INTO protection_document (id, is_final, title, paid) OVERRIDING SYSTEM VALUE "
+            "VALUES (1, false, 'final', 0), (2, false, 'draft', 0)"
+        )
+        run(
+            "INSERT INTO protection_line (id, document_id, amount, note) OVERRIDING SYSTEM VALUE "
+            "VALUES (11, 1, 5, ''), (12, 2, 5, '')"
+        )
         run("UPDATE protection_document SET is_final = true WHERE id = 1")
         run("SET CONSTRAINTS ALL IMMEDIATE")  # Else TRUNCATE is refused for another reason.
 

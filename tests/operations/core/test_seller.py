@@ -1,7 +1,8 @@
 """The seller."""
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.core.checks import run_checks
+from django.db import IntegrityError, connection, transaction
 from pytest_django import Settings
 
 from billing_project.core.errors import InvalidInput
@@ -11,6 +12,7 @@ from billing_project.core.seller import (
     SellerNotSetUp,
     check_mode,
     get_seller,
+    is_mode_kept,
     set_up_seller,
     update_seller,
 )
@@ -50,6 +52,19 @@ class TestSetUpSeller:
         assert Seller.objects.count() == 1
         assert AuditEntry.objects.filter(action="seller.created").count() == 1
 
+    def test_lets_the_mode_follow_the_settings_until_a_number_is_taken(self, settings: Settings) -> None:
+        make_seller()
+        settings.BILLING_MODE = "Live"
+        assert make_seller().mode == Mode.LIVE
+        assert AuditEntry.objects.get(action="seller.updated").changes == {"mode": ["Test", "Live"]}
+
+        take_number("invoice")
+        settings.BILLING_MODE = "Test"
+        with pytest.raises(ModeChanged):
+            make_seller()
+
+        assert get_seller().mode == Mode.LIVE
+
 
 class TestUpdateSeller:
     def test_changes_and_records(self) -> None:
@@ -79,6 +94,8 @@ class TestUpdateSeller:
             ({"grace_seconds": -1}, "grace_seconds", "invalid"),
             ({"legal_name": ""}, "legal_name", "invalid"),
             ({"currency": "XXQ"}, "currency", "unknown_currency"),
+            ({"tax_engine": "Abacus"}, "tax_engine", "unknown_tax_engine"),
+            ({"locale": "xx_YY"}, "locale", "unknown_locale"),
             ({"email": "nobody"}, "email", "invalid"),
             ({"mode": "Live"}, "mode", "unknown_field"),
         ],
@@ -98,13 +115,13 @@ class TestUpdateSeller:
 
 
 class TestCheckMode:
-    def test_follows_the_settings_before_the_first_number(self, settings: Settings) -> None:
+    def test_lets_the_mode_change_before_the_first_number(self, settings: Settings) -> None:
         make_seller()
         settings.BILLING_MODE = "Live"
 
         check_mode()
 
-        assert get_seller().mode == Mode.LIVE
+        assert not is_mode_kept()
 
     def test_refuses_another_mode_once_a_number_is_taken(self, settings: Settings) -> None:
         make_seller()
@@ -114,10 +131,41 @@ class TestCheckMode:
         with pytest.raises(ModeChanged, match="in Test mode; BILLING_MODE is Live"):
             check_mode()
 
-        assert get_seller().mode == Mode.TEST
-
     def test_has_nothing_to_check_before_the_set_up(self) -> None:
+        take_number("invoice")
+
         check_mode()
+
+        assert is_mode_kept()
+
+
+class TestCheckModeIsKept:
+    def check(self) -> list[str]:
+        return [str(message.id) for message in run_checks(tags=["database"], databases=["default"])]
+
+    def test_finds_nothing_wrong(self) -> None:
+        make_seller()
+
+        assert self.check() == []
+
+    def test_warns_before_the_first_number(self, settings: Settings) -> None:
+        make_seller()
+        settings.BILLING_MODE = "Live"
+
+        assert self.check() == ["core.W001"]
+
+    def test_fails_once_a_number_is_taken(self, settings: Settings) -> None:
+        make_seller()
+        take_number("invoice")
+        settings.BILLING_MODE = "Live"
+
+        assert self.check() == ["core.E001"]
+
+    def test_can_run_before_the_first_migration(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE core_seller RENAME TO elsewhere")
+
+        assert self.check() == []
 
 
 class TestSeller:

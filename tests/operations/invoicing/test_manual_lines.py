@@ -84,14 +84,14 @@ class TestAddLine:
         draft = make_draft()
         assess_tax(invoice_id=draft.pk, at=NOON, actor=TESTER)
 
-        assert add_line(invoice_id=draft.pk, line=SETUP_FEE, at=NOON, actor=TESTER).tax_status == TaxStatus.STALE
+        assert (
+            add_line(invoice_id=draft.pk, line=SETUP_FEE, at=NOON, actor=TESTER).tax_status == TaxStatus.STALE
+        )
 
     def test_does_not_count_as_computing_the_draft_anew(self) -> None:
         draft = make_draft()
 
-        invoice = add_line(
-            invoice_id=draft.pk, line=SETUP_FEE, at=NOON.replace(hour=20), actor=TESTER
-        )
+        invoice = add_line(invoice_id=draft.pk, line=SETUP_FEE, at=NOON.replace(hour=20), actor=TESTER)
 
         invoice.refresh_from_db()
         assert invoice.computed_at == NOON
@@ -220,9 +220,7 @@ class TestCreateOneOff:
         discount = ManualLine(description="Discount", amount_nanos=-1)
 
         with pytest.raises(InvoiceBelowZero):
-            create_one_off(
-                customer_id=customer.pk, currency=None, lines=[discount], at=NOON, actor=TESTER
-            )
+            create_one_off(customer_id=customer.pk, currency=None, lines=[discount], at=NOON, actor=TESTER)
 
         assert not Invoice.objects.exists()
 
@@ -235,13 +233,11 @@ class TestCreateOneOff:
     def test_refuses_a_closed_customer(self) -> None:
         customer = make_customer()
         update_customer(
-            customer_id=customer.pk, values={"status": CustomerStatus.CLOSED}, at=NOON, actor=TESTER
+            customer_id=customer.pk, changes={"status": CustomerStatus.CLOSED}, at=NOON, actor=TESTER
         )
 
         with pytest.raises(CustomerClosed):
-            create_one_off(
-                customer_id=customer.pk, currency=None, lines=[SETUP_FEE], at=NOON, actor=TESTER
-            )
+            create_one_off(customer_id=customer.pk, currency=None, lines=[SETUP_FEE], at=NOON, actor=TESTER)
 
         assert not Invoice.objects.exists()
 

@@ -95,7 +95,8 @@ class TestFinalInvoices:
         make_taxed_invoice()
 
         assert_refused(
-            f"UPDATE invoicing_invoice SET {column} = {change_of(column)}", because="invoicing_invoice is frozen"
+            f"UPDATE invoicing_invoice SET {column} = {change_of(column)}",
+            because="invoicing_invoice is frozen",
         )
 
     def test_keep_columns_that_a_draft_may_change(self) -> None:
@@ -127,7 +128,9 @@ class TestFinalInvoices:
     def test_do_not_come_from_nowhere(self) -> None:
         invoice = make_final()
         columns = [field.column for field in Invoice._meta.concrete_fields]
-        copied = ", ".join(columns).replace("invoice_number", "'INV-9'", 1).replace("id", "gen_random_uuid()", 1)
+        copied = (
+            ", ".join(columns).replace("invoice_number", "'INV-9'", 1).replace("id", "gen_random_uuid()", 1)
+        )
         insert = (
             f"INSERT INTO invoicing_invoice ({', '.join(columns)}) "
             f"SELECT {copied} FROM invoicing_invoice WHERE id = '{invoice.pk}'"
@@ -173,9 +176,7 @@ class TestStatuses:
 
 
 class TestLines:
-    COPY = (
-        "INSERT INTO invoicing_invoiceline ({columns}) SELECT {values} FROM invoicing_invoiceline LIMIT 1"
-    )
+    COPY = "INSERT INTO invoicing_invoiceline ({columns}) SELECT {values} FROM invoicing_invoiceline LIMIT 1"
 
     def write_copy(self, **changes: str) -> str:
         columns = [field.column for field in InvoiceLine._meta.concrete_fields]
@@ -183,7 +184,8 @@ class TestLines:
         return self.COPY.format(columns=", ".join(columns), values=", ".join(values))
 
     @pytest.mark.parametrize(
-        "change", ["amount_nanos = 1, charge_nanos = 1", "description = 'X'", "key = 'other'", "steps = '[1]'"]
+        "change",
+        ["amount_nanos = 1, charge_nanos = 1", "description = 'X'", "key = 'other'", "steps = '[1]'"],
     )
     def test_of_final_invoices_stay_as_they_are(self, change: str) -> None:
         make_final()
@@ -302,9 +304,7 @@ class TestCoverage:
     def test_follows_the_status(self, change: str) -> None:
         make_final()
 
-        assert_refused(
-            f"UPDATE invoicing_invoicecoverage SET {change}", because="disagrees with its invoice"
-        )
+        assert_refused(f"UPDATE invoicing_invoicecoverage SET {change}", because="disagrees with its invoice")
         with without_triggers():
             execute(f"UPDATE invoicing_invoicecoverage SET {change}")
         assert InvoiceCoverage.objects.get()

@@ -1,7 +1,6 @@
 """Having the tax of a Draft assessed."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -23,7 +22,6 @@ from tests.factories.invoicing import (
     CENT,
     DOLLAR,
     Contract,
-    finalize,
     make_contract,
     make_draft,
     make_final,
@@ -134,7 +132,7 @@ class TestAssessTax:
         tax_all()
         update_customer(
             customer_id=contract.subscription.customer_id,
-            values={"tax_id": "DE123456789"},
+            changes={"tax_id": "DE123456789"},
             at=NOON,
             actor=TESTER,
         )
@@ -243,10 +241,7 @@ class TestApplyTax:
         assessment = TaxAssessment(rates=(), rate_numbers=(None,))
 
         with pytest.raises(TaxBasisChanged):
-            apply_tax(
-                invoice_id=draft.pk, assessment=assessment, fingerprint="other", at=NOON, actor=TESTER
-            )
+            apply_tax(invoice_id=draft.pk, assessment=assessment, fingerprint="other", at=NOON, actor=TESTER)
 
         draft.refresh_from_db()
         assert draft.tax_status == TaxStatus.NOT_ASSESSED
-

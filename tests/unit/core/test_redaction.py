@@ -14,7 +14,10 @@ class TestRedact:
             ("brk_test_abc brk_live_def", "brk_test_[redacted] brk_live_[redacted]"),
             ("Authorization: Bearer eyJh.eyJz.x-_y", "Authorization: Bearer [redacted]"),
             ("BEARER bsk_test_abc", "BEARER [redacted]"),
-            ("postgresql://billing:s3cret@db:5432/billing", "postgresql://billing:[redacted]@db:5432/billing"),
+            (
+                "postgresql://billing:s3cret@db:5432/billing",
+                "postgresql://billing:[redacted]@db:5432/billing",
+            ),
             ("redis://:s3cret@cache/0", "redis://:[redacted]@cache/0"),
             ("nothing to see: task_test_1, a@b.example", "nothing to see: task_test_1, a@b.example"),
         ],

@@ -1,14 +1,14 @@
 from pathlib import Path
 
 import pytest
-from pytest_django import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from billing_project.local.commands import read_embedded_services, read_install, read_options, services_for
 from billing_project.local.folder import DataFolder
 
 
 @pytest.fixture
-def folder(settings: SettingsWrapper, tmp_path: Path) -> DataFolder:
+def folder(settings: Settings, tmp_path: Path) -> DataFolder:
     settings.DATA_FOLDER = DataFolder(tmp_path / "data")
     settings.IS_POSTGRES_EMBEDDED = True
     settings.IS_VALKEY_EMBEDDED = False
@@ -38,7 +38,7 @@ class TestServicesFor:
         assert not folder.path.exists()
 
     def test_starts_nothing_where_the_operator_brings_all(
-        self, folder: DataFolder, settings: SettingsWrapper
+        self, folder: DataFolder, settings: Settings
     ) -> None:
         settings.IS_POSTGRES_EMBEDDED = False
 
@@ -68,14 +68,14 @@ class TestReading:
         assert (services.folder, services.has_postgres, services.has_valkey) == (folder, True, False)
         assert not services.is_empty
 
-    def test_finds_what_is_served(self, folder: DataFolder, settings: SettingsWrapper) -> None:
+    def test_finds_what_is_served(self, folder: DataFolder, settings: Settings) -> None:
         install = read_install()
 
         assert (install.project_folder / "manage.py").is_file()
         assert install.static_folder == settings.STATIC_ROOT
         assert install.static_url == "/static/"
 
-    def test_finds_how_many_share_the_work(self, settings: SettingsWrapper) -> None:
+    def test_finds_how_many_share_the_work(self, settings: Settings) -> None:
         settings.BILLING_WEB_WORKERS, settings.BILLING_WEB_THREADS, settings.BILLING_RUN_WORKERS = 3, 5, 7
 
         options = read_options(host="127.0.0.1", port=80)

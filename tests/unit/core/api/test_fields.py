@@ -25,7 +25,9 @@ class Colour(models.TextChoices):
 def refusal(field: Any, value: object) -> str:
     with pytest.raises(ValidationError) as caught:
         field.run_validation(value)
-    return str(caught.value.get_codes()[0])
+    codes = caught.value.get_codes()
+    assert isinstance(codes, list)
+    return str(codes[0])
 
 
 class TestNanosField:
