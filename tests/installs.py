@@ -24,6 +24,7 @@ class Install:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
+        self._started: list[RunningCommand] = []
         self._environment = {**kept, "BILLING_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +51,13 @@ class Install:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        return RunningCommand(process, log_path)
+        self._started.append(RunningCommand(process, log_path))
+        return self._started[-1]
+
+    def close(self) -> None:
+        """End what a test that failed has left running."""
+        for running in self._started:
+            running.stop(signal.SIGKILL)
 
     def serve(self) -> "RunningCommand":
         """Start serving on a free port, and wait until it answers."""

@@ -117,8 +117,9 @@ def check_mode() -> None:
     Raises: ModeChanged.
     """
     if not is_mode_kept() and is_number_taken():
+        kept = get_seller().mode
         raise ModeChanged(
-            f"This install has taken numbers in {get_seller().mode} mode; BILLING_MODE is {settings.BILLING_MODE}."
+            f"This install has taken numbers in {kept} mode; BILLING_MODE is {settings.BILLING_MODE}."
         )
 
 

@@ -82,9 +82,7 @@ class ClockAdvanceViewSet(ApiViewSet):
             test_clock_id=self.id_from_path(), to=self.read_input()["to"], at=self.at, actor=self.actor
         )
         # Without a broker the clock waits for beat, which puts a worker on every advancing one.
-        send = partial(
-            advance_test_clock.apply_async, kwargs={"test_clock_id": str(clock.pk)}, retry=False
-        )
+        send = partial(advance_test_clock.apply_async, kwargs={"test_clock_id": str(clock.pk)}, retry=False)
         transaction.on_commit(send, robust=True)
         return self.respond(clock, status=http.HTTP_202_ACCEPTED)
 

@@ -158,17 +158,23 @@ class InvoiceSerializer(OutputSerializer[Invoice]):
         return [*lines, *(show_tax(tax) for tax in invoice.taxes.all())]
 
 
+class UpcomingLineItemSerializer(LineItemSerializer):
+    """A line that does not exist yet, and so has no id."""
+
+    id = None
+
+
 class UpcomingInvoiceSerializer(InvoiceSerializer):
     """An invoice that does not exist yet: neither it nor its lines have an id."""
 
-    id = serializers.SerializerMethodField()
+    class Meta(InvoiceSerializer.Meta):
+        fields = [name for name in InvoiceSerializer.Meta.fields if name != "id"]
 
-    def get_id(self, invoice: Invoice) -> None:
-        """Return nothing."""
-
+    @extend_schema_field(UpcomingLineItemSerializer(many=True))
     def get_line_items(self, invoice: Invoice) -> list[Json]:
         """Return the lines without their ids."""
-        return [item | {"id": None} for item in super().get_line_items(invoice)]
+        items = super().get_line_items(invoice)
+        return [{name: value for name, value in item.items() if name != "id"} for item in items]
 
 
 class TaxedInvoiceSerializer(serializers.Serializer[Any]):
@@ -207,7 +213,7 @@ class BillRunSerializer(OutputSerializer[BillRun]):
 
 
 class BillRunDetailSerializer(BillRunSerializer):
-    """One pass, with the number of its subscriptions by what became of them, and of the invoices made final."""
+    """One pass, with the number of its subscriptions by what became of them, and that of its invoices."""
 
     pending_count = serializers.IntegerField()
     claimed_count = serializers.IntegerField()

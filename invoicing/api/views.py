@@ -103,9 +103,7 @@ class InvoiceViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
     @action(detail=True, methods=["delete"], url_path="lines/<uuid:line_id>")
     def remove_line(self, request: Request, line_id: UUID, **_: object) -> Response:
         """Remove a manual line from a Draft."""
-        remove_line(
-            invoice_id=self.id_from_path(), line_id=line_id, at=self._read_time(), actor=self.actor
-        )
+        remove_line(invoice_id=self.id_from_path(), line_id=line_id, at=self._read_time(), actor=self.actor)
         return self._show()
 
     @extend_schema(responses=TaxedInvoiceSerializer)

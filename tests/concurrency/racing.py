@@ -39,8 +39,9 @@ class Meeting:
     def _is_somebody_waiting() -> bool:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                # What is waited for may be another transaction, which belongs to no database; who waits does.
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks"
+                " WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
             )
             return bool(cursor.fetchone()[0])
 

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.copying import copy_events
 from benchmarks.install import RunningInstall, running_services, running_web
 from benchmarks.load import Events, Measurement, Plan, Target, send
 from benchmarks.machine import describe_machine
-from benchmarks.results import write_results
+from benchmarks.results import FOLDER, write_results
 from billing_project.core.clock import now
 from metering.invariants import check_owners, check_rollups
 

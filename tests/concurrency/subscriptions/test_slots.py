@@ -183,6 +183,29 @@ class TestCancellingAgainstNewPeriods:
         assert find_breaches() == []
 
 
+class TestMakingTheSamePeriods:
+    def test_goes_through_subscriptions_in_an_order_that_cannot_deadlock(self) -> None:
+        plan, customer = make_plan(), make_customer()
+        low, high = sorted(subscribe(plan=plan, customer=customer).pk for _ in range(2))
+        meeting = Meeting()
+
+        def make_one_by_one() -> None:
+            with transaction.atomic():
+                lock_slots_shared([low, high])
+                ensure_periods(subscription_ids=[low], until=END)
+                meeting.stop_inside()
+                ensure_periods(subscription_ids=[high], until=END)
+
+        def make_both() -> None:
+            with meeting.entering_second(), transaction.atomic():
+                lock_slots_shared([low, high])
+                ensure_periods(subscription_ids=[high, low], until=END)
+
+        assert race(make_one_by_one, make_both) == [None, None]
+        assert Period.objects.count() == 4
+        assert find_breaches() == []
+
+
 class TestTakingAnEndBackAgainstNewPeriods:
     def test_leaves_them_tiled(self) -> None:
         subscription = subscribe()

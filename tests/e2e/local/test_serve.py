@@ -27,16 +27,17 @@ def read_shell(install: Install, code: str) -> str:
 
 
 @pytest.fixture
-def install(tmp_path: Path) -> Install:
-    return Install(tmp_path / "data")
+def install(tmp_path: Path) -> Iterator[Install]:
+    install = Install(tmp_path / "data")
+    yield install
+    install.close()
 
 
 @pytest.fixture(scope="class")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Install, RunningCommand]]:
     install = Install(tmp_path_factory.mktemp("install") / "data")
-    running = install.serve()
-    yield install, running
-    running.stop()
+    yield install, install.serve()
+    install.close()
 
 
 @pytest.mark.xdist_group("served")

