@@ -19,13 +19,13 @@ POLL_SECONDS = 0.05
 
 
 class Install:
-    """A data folder, and the commands that work on it."""
+    """A data folder, and the commands that work on it, with these variables beside."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
         self._started: list[RunningCommand] = []
-        self._environment = {**kept, "BILLING_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        self._environment = {**kept, "BILLING_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", **variables}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -82,5 +82,7 @@ def build_logging(*, is_json: bool, level: str) -> dict[str, Any]:
             "django.request": {"level": logging.ERROR},
             # At a lower level it reports every task twice, and there are some each minute.
             "celery": {"level": logging.WARNING},
+            # Who makes a request says what came of it.
+            "httpx": {"level": logging.WARNING},
         },
     }

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from billing_project.core.clock import now
 from billing_project.core.currencies import format_amount
+from billing_project.local.errors import LocalSetupFailed
 
 CURRENCY = "USD"
 EVENT_TYPE = "llm.completion"
@@ -36,7 +37,7 @@ EXPECTED_TOTAL_NANOS = 17_440_000_000_000
 JsonObject = Mapping[str, Any]
 
 
-class WalkthroughFailed(Exception):
+class WalkthroughFailed(LocalSetupFailed):
     """The platform has answered something else than it should."""
 
 
@@ -57,17 +58,20 @@ class _Client:
 
     def get(self, path: str, **params: str) -> Any:
         """Read something."""
-        return self._check(self._http.get(path, params=params), expected=200)
+        return self._ask(self._http.build_request("GET", path, params=params), expected=200)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, expected: int) -> Any:
         """Change something, once, however often the request arrives."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
-        return self._check(self._http.post(path, json=body, headers=headers), expected=expected)
+        request = self._http.build_request("POST", path, json=body, headers=headers)
+        return self._ask(request, expected=expected)
 
-    @staticmethod
-    def _check(answer: httpx.Response, *, expected: int) -> Any:
+    def _ask(self, request: httpx.Request, *, expected: int) -> Any:
+        try:
+            answer = self._http.send(request)
+        except httpx.TransportError as error:
+            raise WalkthroughFailed(f"{request.method} {request.url.path} got no answer: {error}") from error
         if answer.status_code != expected:
-            request = answer.request
             raise WalkthroughFailed(
                 f"{request.method} {request.url.path} answered {answer.status_code}, not {expected}: "
                 f"{answer.text[:2000]}"
@@ -78,7 +82,7 @@ class _Client:
 def run(*, base_url: str, api_key: str, console: Console) -> Outcome:
     """Walk through: from an empty catalogue to a finalized invoice of $17.44.
 
-    Raises: WalkthroughFailed; httpx.TransportError.
+    Raises: WalkthroughFailed.
     """
     headers = {"Authorization": f"Bearer {api_key}"}
     with httpx.Client(base_url=base_url, headers=headers, timeout=ANSWER_SECONDS) as http:

@@ -161,7 +161,7 @@ class InvoiceSerializer(OutputSerializer[Invoice]):
 class UpcomingLineItemSerializer(LineItemSerializer):
     """A line that does not exist yet, and so has no id."""
 
-    id = None
+    id = None  # type: ignore[assignment]  # How DRF leaves out a field of the parent.
 
 
 class UpcomingInvoiceSerializer(InvoiceSerializer):

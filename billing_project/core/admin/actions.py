@@ -80,7 +80,7 @@ def run_for_one(
 def run_for_each(
     request: HttpRequest, row_ids: Iterable[Any], operation: Operation, *, done: Callable[[int], str]
 ) -> None:
-    """Run an operation for each chosen row, each by itself, and tell how many went well and why others did not."""
+    """Run an operation for each chosen row by itself, and tell how many went well, and why others did not."""
     count = 0
     for row_id in row_ids:
         try:

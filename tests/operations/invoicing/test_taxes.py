@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from pytest_django import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from billing_project.core.errors import Busy
 from billing_project.core.models import AuditEntry
@@ -53,7 +53,7 @@ class SlowEngine:
 
 
 @pytest.fixture(autouse=True)
-def _engines(settings: SettingsWrapper) -> Iterator[None]:
+def _engines(settings: Settings) -> Iterator[None]:
     settings.TAX_ENGINES = {
         **settings.TAX_ENGINES,
         "Down": f"{__name__}.DownEngine",
@@ -228,7 +228,7 @@ class TestAssessTax:
         with pytest.raises(InvoiceNotDraft):
             assess_tax(invoice_id=invoice.pk, at=NOON, actor=TESTER)
 
-    def test_refuses_an_engine_that_the_install_no_longer_has(self, settings: SettingsWrapper) -> None:
+    def test_refuses_an_engine_that_the_install_no_longer_has(self, settings: Settings) -> None:
         draft = make_draft()
         use_engine("Down")
         settings.TAX_ENGINES = {"None": settings.TAX_ENGINES["None"]}

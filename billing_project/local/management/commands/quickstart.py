@@ -5,7 +5,6 @@ import sys
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from rich.console import Console
-from rich.panel import Panel
 
 from billing_project.core.access.operations import create_api_key
 from billing_project.core.actors import Actor
@@ -47,7 +46,7 @@ class Command(BaseCommand):
             finally:
                 connections.close_all()  # They belong to this thread, which ends.
             outcomes.append(run(base_url=serving.base_url, api_key=api_key, console=console))
-            console.print(_describe(serving.base_url, api_key=api_key, staff=staff, outcome=outcomes[0]))
+            _describe(console, serving.base_url, api_key=api_key, staff=staff, outcome=outcomes[0])
             if exit:
                 serving.request_stop()
             else:
@@ -70,14 +69,17 @@ def _make_access() -> tuple[str, FirstStaffUser]:
     return key.token, ensure_staff_user(at=at, actor=ACTOR)
 
 
-def _describe(base_url: str, *, api_key: str, staff: FirstStaffUser, outcome: Outcome) -> Panel:
+def _describe(
+    console: Console, base_url: str, *, api_key: str, staff: FirstStaffUser, outcome: Outcome
+) -> None:
     password = staff.new_password or "as you have set it"
-    return Panel(
-        f"Staff pages  {base_url}/admin/\n"
-        f"             user {staff.username}, password {password}\n"
-        f"The invoice  {base_url}/admin/invoicing/invoice/{outcome.invoice_id}/change/\n"
-        f"API docs     {base_url}/docs/api\n"
-        f"API key      {api_key}",
-        title=f"Invoice {outcome.invoice_number} is final",
-        expand=False,
-    )
+    console.rule(f"Invoice {outcome.invoice_number} is final")
+    for name, value in {
+        "Invoice": f"{base_url}/admin/invoicing/invoice/{outcome.invoice_id}/change/",
+        "Staff pages": f"{base_url}/admin/",
+        "": f"user {staff.username}, password {password}",
+        "API docs": f"{base_url}/docs/api",
+        "API key": api_key,
+    }.items():
+        # Whole, however narrow the terminal is: these are to be copied.
+        console.print(f"{name:<12} {value}", soft_wrap=True, markup=False, highlight=False)
