@@ -202,6 +202,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "Bill due periods": {"task": "invoicing.tasks.bill_due_periods", "schedule": 60},
     "Resume test clocks": {"task": "invoicing.tasks.resume_test_clocks", "schedule": 60},
     "Deliver the outbox": {"task": "billing_project.core.tasks.deliver_outbox", "schedule": 30},
+    "Delete old rate counters": {
+        "task": "billing_project.core.tasks.delete_old_rate_counters",
+        "schedule": 3600,
+    },
     "Delete expired idempotency records": {
         "task": "billing_project.core.tasks.delete_expired_idempotency_records",
         "schedule": 3600,
@@ -233,6 +237,8 @@ STATICFILES_DIRS = [BASE_DIR / "billing_project" / "static"]
 
 # --- API (core/api): every view is an `ApiViewSet`, which brings its own authentication, parser and paging --
 
+# How many requests each API key may send in a minute; 0 is no limit.
+BILLING_RATE_LIMIT_PER_MINUTE = env.int("BILLING_RATE_LIMIT_PER_MINUTE", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("BILLING_MAX_BODY_BYTES", default=5 * 1024 * 1024)
 BILLING_EVENT_BATCH_LIMIT = env.int("BILLING_EVENT_BATCH_LIMIT", default=1_000)  # At most 10,000.
 REST_FRAMEWORK = {

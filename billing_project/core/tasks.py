@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from billing_project.core.access.rate_limits import delete_old_counters
 from billing_project.core.clock import now
 from billing_project.core.idempotency.answers import delete_expired_records
 from billing_project.core.outbox import deliver_due
@@ -32,3 +33,9 @@ def delete_expired_idempotency_records(**_: object) -> int:
             break
         deleted += batch
     return deleted
+
+
+@shared_task(ignore_result=True)
+def delete_old_rate_counters(**_: object) -> int:
+    """Delete the counters of requests that no limit looks at any more."""
+    return delete_old_counters(at=now())

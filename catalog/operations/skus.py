@@ -181,7 +181,7 @@ def update_sku(*, sku_id: UUID, changes: SkuChanges, at: datetime, actor: Actor)
     latest = lock_latest_version(plan_id=get_sku(sku_id).plan_id)
     sku = lock_sku(sku_id)
     if sku.status == CatalogStatus.ARCHIVED:
-        if dict(changes) != {"status": CatalogStatus.ARCHIVED}:
+        if {"status": CatalogStatus.ARCHIVED, **changes} != {"status": CatalogStatus.ARCHIVED}:
             raise SkuArchived(f"The SKU {sku} is archived.")
         return sku
     changed = audit.set_fields(sku, {name: value for name, value in changes.items() if name in _SKU_FIELDS})

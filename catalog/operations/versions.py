@@ -50,9 +50,8 @@ def publish_version(*, plan_version_id: UUID, at: datetime, actor: Actor) -> Pla
     if version.is_published:
         return version  # That cannot change any more, so it needs no lock.
     lock_latest_version(plan_id=version.plan_id)
-    version = get_plan_version(
-        plan_version_id
-    )  # Somebody else may have published it before the lock was had.
+    # Somebody else may have published it before the lock was had.
+    version = get_plan_version(plan_version_id)
     if version.is_published:
         return version
     changes = audit.set_fields(version, {"published_at": at})

@@ -25,6 +25,7 @@ from customers.events import CustomerCreated, CustomerUpdated
 from customers.locks import lock_customers
 from customers.models import AccountType, Consolidation, Customer, CustomerStatus
 from customers.models.customers import MAX_PAYMENT_TERMS_DAYS
+from customers.operations.clocks import TestClockInLiveMode
 from customers.queries import now_on
 
 _PROFILE_FIELDS = (
@@ -62,13 +63,6 @@ class CustomerHasChildren(Conflict):
     """A customer that others belong to stays an Organization."""
 
     code = "customer_has_children"
-
-
-class TestClockInLiveMode(InvalidInput):
-    """Customers of a live install live by the real time."""
-
-    __test__ = False  # Its name begins like a test class; pytest must not collect it.
-    code = "test_clock_in_live_mode"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

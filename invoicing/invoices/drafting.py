@@ -1,4 +1,4 @@
-"""What a Draft consists of, built in memory: the same for a Draft that is written and for a preview of it."""
+"""What a Draft consists of, built and added up in memory; operations save it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,9 @@ from invoicing.invoices.totals import Chargeable, Totals, total_lines
 from invoicing.models import Invoice, InvoiceLine, InvoiceReason, InvoiceTax, LineKind
 from invoicing.rating.lines import RatedLine
 from invoicing.tax.types import TaxAssessment
+
+# The columns hold 38 digits; this leaves room for tax on all of it.
+AMOUNT_LIMIT_NANOS = 10**37
 
 
 class InvoiceBelowZero(InvalidInput):
@@ -39,10 +42,6 @@ class DraftCoverage:
     currency: str
     period_start: datetime
     period_end: datetime
-
-
-# The columns hold 38 digits; this leaves room for tax on all of it.
-AMOUNT_LIMIT_NANOS = 10**37
 
 
 def build_draft(coverage: DraftCoverage) -> Invoice:

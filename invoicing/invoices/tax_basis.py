@@ -6,7 +6,6 @@ from datetime import datetime
 
 from billing_project.core.models import Seller
 from catalog.models import TaxBehavior
-from customers.models import Customer
 from invoicing.invoices.queries import list_lines, read_carried_nanos
 from invoicing.models import Invoice, InvoiceLine, TaxStatus
 from invoicing.tax.selection import get_engine
@@ -34,22 +33,17 @@ class TaxBasis:
         return get_engine(self.engine).assess(self.request)
 
 
-def build_tax_basis(
-    *,
-    lines: Sequence[InvoiceLine],
-    currency: str,
-    carried_nanos: int,
-    customer: Customer,
-    seller: Seller,
-    at: datetime,
+def read_tax_basis(
+    invoice: Invoice, *, lines: Sequence[InvoiceLine], seller: Seller, at: datetime
 ) -> TaxBasis:
-    """Build the basis for lines that need not be stored."""
+    """Read what the tax on a Draft follows from, apart from its lines, which the caller has."""
+    customer = invoice.customer
     return TaxBasis(
         engine=seller.tax_engine,
-        carried_nanos=carried_nanos,
+        carried_nanos=read_carried_nanos(period_id=invoice.period_id),
         request=TaxRequest(
             at=at,
-            currency=currency,
+            currency=invoice.currency,
             seller=TaxableParty(tax_id=seller.tax_id, address=seller.address),
             customer=TaxableParty(tax_id=customer.tax_id, address=customer.billing_address),
             flat_rate_bps=seller.tax_flat_rate_bps,
@@ -62,20 +56,6 @@ def build_tax_basis(
                 for line in lines
             ),
         ),
-    )
-
-
-def read_tax_basis(
-    invoice: Invoice, *, lines: Sequence[InvoiceLine], seller: Seller, at: datetime
-) -> TaxBasis:
-    """Read the rest of the basis of a stored Draft, whose lines the caller has."""
-    return build_tax_basis(
-        lines=lines,
-        currency=invoice.currency,
-        carried_nanos=read_carried_nanos(period_id=invoice.period_id),
-        customer=invoice.customer,
-        seller=seller,
-        at=at,
     )
 
 

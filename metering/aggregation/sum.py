@@ -49,7 +49,7 @@ def _read_quantity(value: object) -> Decimal:
 
     Raises: InvalidDecimal.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LIMIT:
+    if type(value) is int and -_LIMIT < value < _LIMIT:  # What nearly all are; no bool.
         return Decimal(value)
     if isinstance(value, Decimal) and abs(value.adjusted()) <= MAX_WHOLE_DIGITS + MAX_FRACTION_DIGITS:
         value = format(value, "f")  # Safe to write out: its exponent is small.

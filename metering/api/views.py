@@ -48,8 +48,7 @@ FIELDS: Mapping[RefusalCode, str] = {
     RefusalCode.CONFLICT: "id",
 }
 
-# An error for each refusal, so that the answer to a single event has its code where every other error has
-# one.
+# An error for each refusal, so that the answer to a single event has its code where all others have theirs.
 REFUSALS: Mapping[RefusalCode, type[BillingError]] = {
     code: type(code.name, (Conflict if code is RefusalCode.CONFLICT else InvalidInput,), {"code": code.value})
     for code in RefusalCode
@@ -89,7 +88,8 @@ class EventViewSet(ApiViewSet):
         """Take an event in. It shows in the usage at once; sent again, it is a duplicate and counts once."""
         event = decode_single(read_body(request))
         report = ingest_events(events=[event], at=self.at)
-        for refusal in report.refusals:
+        if report.refusals:
+            (refusal,) = report.refusals
             raise REFUSALS[refusal.code](refusal.detail, field=FIELDS.get(refusal.code))
         receipt = {"accepted": True, "event_id": event.event_id, "duplicate": report.duplicates == 1}
         return Response(receipt, status=http.HTTP_200_OK if report.duplicates else http.HTTP_201_CREATED)

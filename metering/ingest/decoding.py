@@ -23,7 +23,7 @@ MAX_NUMBER_EXPONENT = 400  # Beyond any double; a short text must not be able to
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 NUL = "\x00"
 _TIMESTAMP = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
 )
 
 

@@ -22,8 +22,7 @@ STRIPE_COUNT = 8
 
 Key = tuple[UUID, str]
 
-# The events are those of `kept` (uid, customer_id, segment_id, billed_at, is_late); a statement defines it
-# above.
+# What follows `kept` (uid, customer_id, segment_id, billed_at, is_late), the events that are to be counted.
 ROLLUPS = f"""
     counted AS (
         SELECT * FROM json_to_recordset(%(counted)s::json) AS counted (uid uuid, meter_id uuid, value numeric)
@@ -53,8 +52,8 @@ INSERT_EVENTS = f"""
     WITH given AS (
         SELECT * FROM json_to_recordset(%(rows)s::json) AS given (
             uid uuid, customer_id uuid, event_id text, event_type text, subscription_id uuid, segment_id uuid,
-            "timestamp" timestamptz, billed_at timestamptz, is_late boolean, properties jsonb, content_hash
-            bytea
+            "timestamp" timestamptz, billed_at timestamptz, is_late boolean,
+            properties jsonb, content_hash bytea
         )
     ), kept AS (
         INSERT INTO metering_usageevent (
@@ -88,8 +87,7 @@ MATCH_EVENTS = f"""
     ), {ROLLUPS}
 """  # noqa: S608 (written above)
 
-# The lateral join with its OFFSET is looked up key by key, each in one partition, whatever the planner
-# believes.
+# The lateral join with its OFFSET is looked up key by key, each in one partition, whatever the plan.
 STORED = """
     SELECT event.customer_id, event.event_id, event.uid, event.content_hash
     FROM unnest(%(customer_ids)s::uuid[], %(event_ids)s::text[]) AS sent (customer_id, event_id)

@@ -80,17 +80,15 @@ def _place(unmatched: Sequence[UsageEvent], subscription: Subscription, *, at: d
     """Find the segment of each event: an open one, or, after the subscription's end, that of its own time."""
     ensure_periods(subscription_ids=[subscription.pk], until=at + FUTURE_TOLERANCE)
     open_segments = read_open_segments([subscription.pk]).get(subscription.pk, [])
-    late = [
-        (subscription.pk, event.timestamp)
-        for event in unmatched
-        if place(timestamp=event.timestamp, segments=open_segments) is None
-    ]
-    own_segments = read_own_segments(late).get(subscription.pk, []) if late else []
-    placements = []
-    for event in unmatched:
-        placement = place(timestamp=event.timestamp, segments=[*own_segments, *open_segments])
-        assert placement is not None, f"{event} is stamped within {subscription.pk}, whose periods tile."
-        placements.append(placement)
+    found = [place(timestamp=event.timestamp, segments=open_segments) for event in unmatched]
+    if None in found:
+        own_segments = read_own_segments([(subscription.pk, event.timestamp) for event in unmatched])
+        found = [
+            placement or place(timestamp=event.timestamp, segments=own_segments[subscription.pk])
+            for event, placement in zip(unmatched, found, strict=True)
+        ]
+    placements = [placement for placement in found if placement is not None]
+    assert len(placements) == len(unmatched), f"The periods of {subscription.pk} tile."
     return placements
 
 

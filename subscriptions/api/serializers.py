@@ -21,7 +21,10 @@ class QuantitiesField(serializers.DictField):
     def to_internal_value(self, data: Any) -> dict[UUID, Decimal]:
         """Read the quantities."""
         quantities = super().to_internal_value(data)
-        return {self._read_sku_id(name): quantity for name, quantity in quantities.items()}
+        by_sku = {self._read_sku_id(name): quantity for name, quantity in quantities.items()}
+        if len(by_sku) < len(quantities):  # The same id can be written in several ways.
+            raise serializers.ValidationError("A SKU is named twice.", code="duplicate")
+        return by_sku
 
     def _read_sku_id(self, name: str) -> UUID:
         try:

@@ -162,6 +162,7 @@ def _cut_periods(subscription: Subscription, *, ends_at: datetime) -> None:
     periods = lock_periods(subscription_id=subscription.pk, where=Q(ends_at__gt=ends_at))
     for period in periods:
         assert period.due_at is not None, f"{period} is settled before its end."
+        # Periods close in order, so this one does not close before those that end earlier.
         closes_at = max(closes_at, ends_at + (period.closes_at - period.ends_at))
         period.starts_at = min(period.starts_at, ends_at)
         period.ends_at = ends_at

@@ -84,7 +84,7 @@ def make_line(contract: Contract, charge_nanos: int = 5 * DOLLAR, **changes: Any
         "rated_quantity": Decimal(100),
         "late_quantity": Decimal(0),
         "billed_nanos": 0,
-        "steps": (),
+        "steps": ({"key": "units", "amount_nanos": str(charge_nanos)},),
     }
     return RatedLine(**values | changes)
 

@@ -8,14 +8,17 @@ Always true: a page writes only through an operation, with the member of staff a
 from billing_project.core.admin.api_keys import ApiKeyAdmin
 from billing_project.core.admin.audit import AuditEntryAdmin
 from billing_project.core.admin.outbox import OutboxDeliveryAdmin, OutboxEventAdmin
+from billing_project.core.admin.requests import IdempotencyRecordAdmin, RateCounterAdmin
 from billing_project.core.admin.seller import SellerAdmin
 from billing_project.core.admin.sequences import NumberSequenceAdmin
 
 __all__ = [
     "ApiKeyAdmin",
     "AuditEntryAdmin",
+    "IdempotencyRecordAdmin",
     "NumberSequenceAdmin",
     "OutboxDeliveryAdmin",
     "OutboxEventAdmin",
+    "RateCounterAdmin",
     "SellerAdmin",
 ]

@@ -29,7 +29,7 @@ from billing_project.core.admin.actions import (
     run_for_one,
     show_again,
 )
-from billing_project.core.admin.bases import OperationAdmin, as_refusal
+from billing_project.core.admin.bases import OperationAdmin, OperationForm, as_refusal
 from billing_project.core.admin.columns import make_badge
 from billing_project.core.clock import now
 from billing_project.core.errors import BillingError
@@ -38,7 +38,7 @@ from billing_project.core.models import ApiKey, ApiKeyKind, ApiKeyRole
 HOURS_A_DAY = 24
 
 
-class ApiKeyForm(forms.ModelForm[ApiKey]):
+class ApiKeyForm(OperationForm[ApiKey]):
     """What a new key is: its role if it is secret, its scopes if it is restricted."""
 
     scopes = forms.MultipleChoiceField(
@@ -160,7 +160,7 @@ class ApiKeyAdmin(OperationAdmin[ApiKey]):
         return run_for_one(request, object_id, _revoke, done="The key was revoked.", reason=reason)
 
     def _show_token(self, request: HttpRequest, key: ApiKey, *, token: str) -> HttpResponse:
-        """Show a key on a page that no browser and no proxy keeps."""
+        """Show a key on a page that no browser keeps: the admin marks all of its pages so."""
         context = {
             **self.admin_site.each_context(request),
             "title": "New API key",
@@ -168,9 +168,7 @@ class ApiKeyAdmin(OperationAdmin[ApiKey]):
             "api_key": key,
             "token": token,
         }
-        response = TemplateResponse(request, "core/admin/new_api_key.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "core/admin/new_api_key.html", context)
 
 
 def _revoke(row_id: UUID, *, at: datetime, actor: Actor) -> None:

@@ -86,11 +86,20 @@ class ReadOnlyAdmin(BillingAdmin[RowT]):
         return False
 
 
+class OperationForm(forms.ModelForm[RowT]):
+    """A form whose values go to an operation, which has the rules and says in words what breaks them."""
+
+    def _post_clean(self) -> None:
+        """Leave the row as it is, and its rules to the operation."""
+
+
 class OperationAdmin(BillingAdmin[RowT]):
     """A page that writes through operations, and shows their refusals in the form. It deletes nothing.
 
     A subclass overrides `create_row` and `update_row`. What its form leaves out stays as it is.
     """
+
+    form: type[forms.ModelForm[Any]] = OperationForm
 
     def create_row(self, *, values: Mapping[str, Any], at: datetime, actor: Actor) -> RowT:
         """Make a row out of the form's values."""
@@ -141,7 +150,7 @@ class OperationAdmin(BillingAdmin[RowT]):
         return form if refusal is None else type(form.__name__, (RefusedForm, form), {"refusal": refusal})
 
 
-class RefusedForm(forms.ModelForm[Any]):
+class RefusedForm(OperationForm[Any]):
     """A form whose values an operation has refused."""
 
     refusal: BillingError

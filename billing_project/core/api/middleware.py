@@ -9,7 +9,13 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from billing_project.core.api.problems import TOO_LARGE, is_api_path, problem_response
+from billing_project.core.api.problems import (
+    LENGTH_REQUIRED,
+    TOO_LARGE,
+    Problem,
+    is_api_path,
+    problem_response,
+)
 from billing_project.core.ids import make_id
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -47,19 +53,31 @@ class RequestIdMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Refuses a body by its stated length, before anything of it is read."""
+    """Refuses a body by its stated length, before anything of it is read, and one that states none.
+
+    A body in chunks has no stated length. Django takes it for an empty one, which would make a request say
+    something else than what was sent.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request."""
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        if limit is None or not length.isdigit() or int(length) <= limit:
+        problem = find_body_problem(request)
+        if problem is None:
             return self.get_response(request)
         if is_api_path(request.path):
-            return problem_response(
-                request, replace(TOO_LARGE, detail=f"A request body has at most {limit} bytes.")
-            )
-        return HttpResponse(status=TOO_LARGE.status)
+            return problem_response(request, problem)
+        return HttpResponse(status=problem.status)
+
+
+def find_body_problem(request: HttpRequest) -> Problem | None:
+    """Find out what is wrong with the length of a body; None if nothing is."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not length and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return LENGTH_REQUIRED
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if limit is not None and length.isdigit() and int(length) > limit:
+        return replace(TOO_LARGE, detail=f"A request body has at most {limit} bytes.")
+    return None

@@ -80,6 +80,7 @@ BAD_REQUEST = Problem(400, "bad_request", "The request is malformed.")
 FORBIDDEN = Problem(403, "permission_denied", "This is not allowed.")
 NO_SUCH_OBJECT = Problem(404, "not_found", "There is no such object.")
 NO_SUCH_PATH = Problem(404, "not_found", "There is nothing at this path.")
+LENGTH_REQUIRED = Problem(411, "length_required", "Send the body whole, with its Content-Length.")
 TOO_LARGE = Problem(413, BodyTooLarge.default_code, BodyTooLarge.default_detail)
 OUT_OF_RANGE = Problem(422, "out_of_range", "A value is beyond what can be stored.")
 INTERNAL = Problem(

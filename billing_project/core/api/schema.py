@@ -47,6 +47,7 @@ _UNSAFE = {
     402: "A limit does not allow it.",
     404: "Something that the request names does not exist.",
     409: "The object's state does not allow it, or the first request with this key is still running.",
+    411: "The body comes without its length.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     502: "A service that this depends on failed.",

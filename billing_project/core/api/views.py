@@ -17,6 +17,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from billing_project.core.access.authentication import ApiKeyAuthentication, HasAccess
+from billing_project.core.access.rate_limits import KeyThrottle
 from billing_project.core.access.scopes import SAFE_METHODS, Access
 from billing_project.core.actors import Actor
 from billing_project.core.api.filters import StrictFilterBackend, check_parameters, list_filter_names
@@ -61,6 +62,7 @@ class ApiViewSet(GenericViewSet[Any]):
 
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = (HasAccess,)
+    throttle_classes = (KeyThrottle,)
     parser_classes = (StrictJsonParser,)
     renderer_classes = (JSONRenderer,)
     pagination_class = KeysetPagination

@@ -4,6 +4,7 @@ from billing_project.core.models.api_keys import ApiKey, ApiKeyKind, ApiKeyRole
 from billing_project.core.models.audit import AuditEntry
 from billing_project.core.models.idempotency import IdempotencyRecord
 from billing_project.core.models.outbox import DeliveryStatus, OutboxDelivery, OutboxEvent
+from billing_project.core.models.rate_limits import RateCounter
 from billing_project.core.models.seller import Mode, Seller
 from billing_project.core.models.sequences import NumberSequence
 
@@ -18,5 +19,6 @@ __all__ = [
     "NumberSequence",
     "OutboxDelivery",
     "OutboxEvent",
+    "RateCounter",
     "Seller",
 ]

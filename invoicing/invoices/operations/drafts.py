@@ -45,7 +45,7 @@ def write_draft(
     Refreshing replaces computed lines by their key and keeps manual ones. The caller holds the customer's
     lock.
 
-    Raises: PeriodAlreadyBilled; OtherDraftExists.
+    Raises: PeriodAlreadyBilled; OtherDraftExists; AmountTooLarge.
     """
     draft = find_period_draft(subscription_id=coverage.subscription_id, period_id=coverage.period_id)
     if draft is None:

@@ -32,7 +32,7 @@ def put_lines(
     Otherwise the tax rows go, because they belong to other lines, and the tax is stale. The caller holds the
     customer's lock.
 
-    Raises: InvoiceBelowZero.
+    Raises: AmountTooLarge; InvoiceBelowZero.
     """
     before = {_identify(line): (line.pk, _read_columns(line)) for line in present}
     lines = arrange_lines(invoice, wanted)

@@ -168,6 +168,13 @@ class TestBodies:
 
         check_problem(answer, 413, "body_too_large")
 
+    @pytest.mark.parametrize("encoding", ["chunked", "gzip, Chunked"])
+    def test_state_their_length(self, client: APIClient, encoding: str) -> None:
+        answer = client.generic("POST", f"{THINGS}/bump", HTTP_TRANSFER_ENCODING=encoding, CONTENT_LENGTH="")
+
+        check_problem(answer, 411, "length_required")
+        assert not NumberSequence.objects.exists()
+
     def test_may_reach_the_limit(self, client: APIClient, settings: Settings) -> None:
         body = b'{"name": "x"}'
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(body)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -40,6 +41,10 @@ def clock() -> TestClock:
 def customer(clock: TestClock) -> Customer:
     """A customer for whom it is noon."""
     return make_customer(test_clock_id=clock.pk)
+
+
+def two_spellings(sku_id: UUID) -> tuple[str, str]:
+    return str(sku_id), sku_id.hex
 
 
 def list_problems(answer: Any) -> list[tuple[str, str]]:
@@ -184,6 +189,7 @@ class TestCreate:
             ({"quantities": {str(make_id()): "NaN"}}, ("quantities.*", "invalid")),
             ({"quantities": {str(make_id()): "-1"}}, ("quantities.*", "min_value")),
             ({"quantities": {str(make_id()): "1"}}, ("quantities.*", "unknown_sku")),
+            ({"quantities": dict.fromkeys(two_spellings(make_id()), "1")}, ("quantities", "duplicate")),
             ({"coupon": "SPRING"}, ("coupon", "unknown_field")),
         ],
     )

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from billing_project.core.models import AuditEntry, OutboxEvent
 from catalog.models import BillingCadence, PlanVersion
+from customers.models import Customer
 from subscriptions.locks import lock_slots_shared
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionStatus
 from subscriptions.operations import (
@@ -20,7 +21,7 @@ from subscriptions.operations import (
 )
 from subscriptions.operations.cancellation import CancellationAlreadyPlanned, SubscriptionEnded
 from subscriptions.operations.settling import EarlierPeriodOpen, PeriodNotEnded
-from tests.concurrency.racing import errors_of, race
+from tests.concurrency.racing import Meeting, errors_of, race
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer
@@ -33,6 +34,27 @@ END = utc(2026, 3, 28)
 
 def count_events(name: str) -> int:
     return OutboxEvent.objects.filter(name=name).count()
+
+
+class TestLockSubscription:
+    @pytest.mark.parametrize("model", [Customer, Subscription])
+    def test_waits_for_whoever_works_on_it_or_on_its_customer(
+        self, model: type[Customer | Subscription]
+    ) -> None:
+        subscription = subscribe()
+        meeting = Meeting()
+
+        def work() -> bool:
+            with transaction.atomic():
+                model._default_manager.select_for_update(no_key=True).get()
+                meeting.stop_inside()
+                return meeting.is_second_done.is_set()
+
+        def roll() -> None:
+            with meeting.entering_second():
+                roll_subscription(subscription_id=subscription.pk, at=NOON, actor=TESTER)
+
+        assert race(work, roll) == [False, None]
 
 
 class TestCreateSubscription:

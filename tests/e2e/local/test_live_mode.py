@@ -1,3 +1,4 @@
+import secrets
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ LIVE = {"BILLING_MODE": "Live", "BILLING_ALLOWED_HOSTS": "billing.example"}
 
 class TestLiveMode:
     def test_passes_djangos_checks_for_deployment(self, tmp_path: Path) -> None:
-        install = Install(tmp_path / "data", BILLING_SECRET_KEY="aB3$" * 15, **LIVE)
+        install = Install(tmp_path / "data", BILLING_SECRET_KEY=secrets.token_urlsafe(48), **LIVE)
 
         result = install.run("check", "--deploy", "--fail-level", "WARNING")
 

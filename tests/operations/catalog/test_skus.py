@@ -395,7 +395,8 @@ class TestUpdateSku:
         with pytest.raises(SkuArchived):
             change(sku, **changes)
 
-        change(sku, status=CatalogStatus.ARCHIVED)  # What it is already is no change.
+        change(sku)  # Nothing is no change, and neither is what it is already.
+        change(sku, status=CatalogStatus.ARCHIVED)
         sku.refresh_from_db()
         assert (sku.name, sku.status) == ("Input Tokens", "Archived")
         assert AuditEntry.objects.filter(action="sku.updated").count() == 1

@@ -13,12 +13,8 @@ from billing_project.core.seller import SellerNotSetUp, update_seller
 from customers.models import AccountType, Consolidation, Customer, CustomerStatus
 from customers.models.customers import MAX_PAYMENT_TERMS_DAYS
 from customers.operations import create_customer, update_customer
-from customers.operations.customers import (
-    CustomerHasChildren,
-    ExternalIdTaken,
-    InvalidCustomer,
-    TestClockInLiveMode,
-)
+from customers.operations.clocks import TestClockInLiveMode
+from customers.operations.customers import CustomerHasChildren, ExternalIdTaken, InvalidCustomer
 from customers.queries import UnknownTestClock
 from tests.factories.core import NOON, TESTER, make_seller
 from tests.factories.customers import make_customer, make_profile, make_test_clock

@@ -172,14 +172,19 @@ class TestWriteDraft:
         assert [line.gross_nanos for line in read_lines(draft)] == [None, None]
         assert_adds_up(draft)
 
-    def test_turns_an_on_demand_draft_into_the_period_end_one(self) -> None:
+    @pytest.mark.parametrize("reason", [InvoiceReason.PERIOD_START, InvoiceReason.PERIOD_END])
+    def test_turns_an_on_demand_draft_into_the_one_that_is_due(self, reason: InvoiceReason) -> None:
         contract = make_contract()
         draft = make_draft(contract)
 
-        again = make_draft(contract, reason=InvoiceReason.PERIOD_END)
+        again = make_draft(contract, reason=reason)
 
-        assert (again.pk, again.reason) == (draft.pk, "PeriodEnd")
-        assert InvoiceCoverage.objects.get().reason == "PeriodEnd"
+        again.refresh_from_db()
+        assert (again.pk, again.reason) == (draft.pk, reason)
+        assert InvoiceCoverage.objects.get().reason == reason
+        assert AuditEntry.objects.get(action="invoice.reason_changed").changes == {
+            "reason": ["OnDemand", reason]
+        }
 
     def test_does_not_mix_the_periods_start_with_another_draft(self) -> None:
         contract = make_contract()

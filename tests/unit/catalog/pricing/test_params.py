@@ -123,6 +123,11 @@ class TestReadOptionalDecimal:
 
         assert read_field(caught) == "tiers.0.up_to"
 
+    @pytest.mark.parametrize("value", [0.5, True, Decimal(2), []])
+    def test_asks_for_a_string_where_another_type_was_given(self, value: object) -> None:
+        with pytest.raises(InvalidPricingParams, match="as a string"):
+            read_optional_decimal({"up_to": value}, "up_to")
+
 
 class TestReadObjects:
     def test_takes_a_list_of_objects(self) -> None:
