@@ -11,8 +11,7 @@ class InvoicingConfig(AppConfig):
     def ready(self) -> None:
         """List the handlers of events, and register the app's invariants."""
         from billing_project.core import events
-        from invoicing import invariants
-        from invoicing.runs import handlers
+        from invoicing import handlers, invariants
 
         events.subscribe(
             "subscription.created", handlers.bill_new_subscription, key="invoicing.bill_new_subscription"

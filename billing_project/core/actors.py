@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -77,7 +78,10 @@ class Actor:
 
 
 def _read_reason(header: str) -> str:
-    """Read `X-Reason` as the UTF-8 that clients send; WSGI hands headers over as Latin-1."""
+    """Read `X-Reason`: ASCII, other characters percent-encoded; or UTF-8, where the web server lets it pass.
+
+    WSGI hands headers over as Latin-1, and Granian hands over none that is not ASCII.
+    """
     with suppress(UnicodeError):  # What is not UTF-8 stays as it was read.
         header = header.encode("latin-1").decode("utf-8")
-    return _CONTROL_CHARACTERS.sub(" ", header).strip()[:MAX_REASON_LENGTH]
+    return _CONTROL_CHARACTERS.sub(" ", unquote(header)).strip()[:MAX_REASON_LENGTH]

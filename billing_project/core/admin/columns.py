@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Model
@@ -10,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, to_locale
 
 from billing_project.core.currencies import format_amount
+from billing_project.core.money import format_quantity
 
 # A function of a row. Django takes one wherever it takes a field's name; its stubs know names only.
 Column = Any
@@ -23,9 +25,10 @@ GREY = "bg-base-500/8 text-base-700 dark:bg-base-500/20 dark:text-base-200"
 # One word looks the same wherever it stands; a word that is not here is grey.
 COLOURS: Mapping[str, str] = {
     **dict.fromkeys(
-        ["Active", "Current", "Delivered", "Done", "Paid", "Ready", "Succeeded", "Usable"], GREEN
+        ["Active", "Completed", "Current", "Delivered", "Done", "Paid", "Ready", "Succeeded", "Usable"],
+        GREEN,
     ),
-    **dict.fromkeys(["Advancing", "Open", "Pending", "Running", "Trialing"], BLUE),
+    **dict.fromkeys(["Advancing", "Claimed", "Open", "Pending", "Running", "Trialing"], BLUE),
     **dict.fromkeys(["Expired", "Paused", "Skipped", "Stale", "Suspended", "Uncollectible"], ORANGE),
     **dict.fromkeys(["Failed", "Overdue", "Parked", "PastDue", "Revoked"], RED),
 }
@@ -41,10 +44,19 @@ def money(field: str, description: str, *, currency: str = "currency", exact: bo
         amount = read_path(row, field)
         if amount is None:
             return None
-        locale = to_locale(get_language() or "en")
-        return format_amount(amount, read_path(row, currency), locale=locale, exact=exact)
+        return write_money(amount, read_path(row, currency), exact=exact)
 
     return _describe(column, name=f"{field}_as_money", description=description, ordering=field)
+
+
+def quantity(field: str, description: str) -> Column:
+    """Make a column that shows a quantity with all its digits, in groups."""
+
+    def column(row: Model) -> str | None:
+        amount = read_path(row, field)
+        return None if amount is None else write_quantity(amount)
+
+    return _describe(column, name=f"{field}_in_groups", description=description, ordering=field)
 
 
 def badge(field: str, description: str) -> Column:
@@ -65,6 +77,17 @@ def pretty(field: str, description: str) -> Column:
         return format_html('<pre class="text-xs whitespace-pre-wrap">{}</pre>', text)
 
     return _describe(column, name=f"{field}_as_json", description=description, ordering=None)
+
+
+def write_money(amount_nanos: int, currency: str, *, exact: bool = False) -> str:
+    """Write an amount as the reader's language does; `exact` shows digits below the minor unit."""
+    locale = to_locale(get_language() or "en")
+    return format_amount(amount_nanos, currency, locale=locale, exact=exact)
+
+
+def write_quantity(amount: Decimal) -> str:
+    """Write a quantity with all its digits, in groups."""
+    return f"{Decimal(format_quantity(amount)):,f}"
 
 
 def make_badge(word: str) -> SafeString:

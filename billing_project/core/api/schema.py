@@ -71,7 +71,13 @@ class ApiSchema(AutoSchema):
         parameters = super()._get_parameters()
         if self.method in SAFE_METHODS:
             return parameters
-        parameters.append(_header("X-Reason", "Why; kept in the audit trail.", max_length=500))
+        parameters.append(
+            _header(
+                "X-Reason",
+                "Why; kept in the audit trail. ASCII, other characters percent-encoded.",
+                max_length=500,
+            )
+        )
         if getattr(self.view, "idempotency", None) is not None:
             description = (
                 "A repeat with the same key within 24 hours gets the same answer and changes nothing."

@@ -59,6 +59,13 @@ class TestFromRequest:
     def test_takes_a_reason_in_latin_1(self) -> None:
         assert Actor.from_request(make_request(headers={"X-Reason": "Größe"})).reason == "Größe"
 
+    @pytest.mark.parametrize(
+        ("sent", "read"),
+        [("Gr%C3%B6%C3%9Fe", "Größe"), ("50% off", "50% off"), ("a%0Ab%00c", "a b c"), ("%ff", "\ufffd")],
+    )
+    def test_takes_a_percent_encoded_reason(self, sent: str, read: str) -> None:
+        assert Actor.from_request(make_request(headers={"X-Reason": sent})).reason == read
+
     def test_cuts_a_long_reason_and_drops_control_characters(self) -> None:
         request = make_request(headers={"X-Reason": " one\ttwo\x00three " + "x" * 600})
 

@@ -1,16 +1,24 @@
 """What the invoicing app does when something happened below it. Each may run twice."""
 
+from functools import partial
+
+from django.db import transaction
+
 from billing_project.core import clock
-from billing_project.core.actors import Actor
 from billing_project.core.events import StoredEvent
 from customers.queries import get_customer, now_for
 from invoicing.models import BillRunTrigger
-from invoicing.runs.bill_runs import start_bill_run, work_bill_run
+from invoicing.runs.bill_runs import start_bill_run
+from invoicing.tasks import work_on_bill_run
 from subscriptions.queries import get_subscription
 
 
 def bill_new_subscription(event: StoredEvent) -> None:
-    """Bill what a new subscription owes at once: the first fees in advance, and any past periods."""
+    """Start a bill run on a new subscription: its first fees and any past periods are due at once.
+
+    A worker is put on it as soon as the run is stored. Without a broker it waits for beat, which puts workers
+    on every run that has items to take.
+    """
     subscription = get_subscription(event.subject_id)
     customer = get_customer(subscription.customer_id)
     run = start_bill_run(
@@ -20,4 +28,5 @@ def bill_new_subscription(event: StoredEvent) -> None:
         subscription_ids=[subscription.pk],
     )
     if run is not None:
-        work_bill_run(run_id=run.pk, read_now=clock.now, actor=Actor.system("bill-run"))
+        send = partial(work_on_bill_run.apply_async, kwargs={"run_id": str(run.pk)}, retry=False)
+        transaction.on_commit(send, robust=True)
