@@ -15,7 +15,7 @@ from invoicing.models import (
     BillRunTrigger,
     Invoice,
 )
-from invoicing.runs import bill_runs
+from invoicing.runs import bill_runs, subscription_run
 from invoicing.runs.bill_runs import (
     CLAIM_LIMIT,
     LEASE,
@@ -61,7 +61,7 @@ def list_statuses(run: BillRun) -> list[str]:
 
 def fail_for(monkeypatch: pytest.MonkeyPatch, subscription: Subscription, error: Exception) -> None:
     """Have the billing of one subscription fail."""
-    bill = bill_runs.run_subscription
+    bill = subscription_run.run_subscription
 
     def run_subscription(**arguments: Any) -> Sequence[Invoice]:
         if arguments["subscription_id"] == subscription.pk:
