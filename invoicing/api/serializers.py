@@ -19,6 +19,7 @@ from billing_project.core.periods import local_date
 from catalog.models import TaxBehavior
 from invoicing.invoices.operations.manual_lines import MANUAL_LINES_LIMIT
 from invoicing.models import BillRun, BillRunItem, Invoice, InvoiceLine, InvoiceTax, Payment, VoidOutcome
+from invoicing.runs.previews import InvoicePreview
 
 Json = dict[str, Any]
 
@@ -170,11 +171,17 @@ class UpcomingInvoiceSerializer(InvoiceSerializer):
     class Meta(InvoiceSerializer.Meta):
         fields = [name for name in InvoiceSerializer.Meta.fields if name != "id"]
 
+    def to_representation(self, instance: InvoicePreview) -> Json:  # type: ignore[override]  # What it shows.
+        """Write the invoice with the lines and tax rows that come beside it."""
+        items = [*map(show_line, instance.lines), *map(show_tax, instance.taxes)]
+        for item in items:
+            del item["id"]
+        return {**super().to_representation(instance.invoice), "line_items": items}
+
     @extend_schema_field(UpcomingLineItemSerializer(many=True))
-    def get_line_items(self, invoice: Invoice) -> list[Json]:
-        """Return the lines without their ids."""
-        items = super().get_line_items(invoice)
-        return [{name: value for name, value in item.items() if name != "id"} for item in items]
+    def get_line_items(self, invoice: Invoice) -> list[Json]:  # They are not in the database.
+        """Return nothing: the lines come beside the invoice."""
+        return []
 
 
 class TaxedInvoiceSerializer(serializers.Serializer[Any]):

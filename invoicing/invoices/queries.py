@@ -69,13 +69,24 @@ def has_manual_lines(invoice_id: UUID) -> bool:
 
 
 def find_period_draft(*, subscription_id: UUID, period_id: UUID) -> Invoice | None:
-    """Find the Draft of a period; there is at most one."""
+    """Find the Draft of what is used and owed in a period; there is at most one."""
+    return (
+        _select_period_drafts(subscription_id, period_id).exclude(reason=InvoiceReason.PERIOD_START).first()
+    )
+
+
+def find_start_draft(*, subscription_id: UUID, period_id: UUID) -> Invoice | None:
+    """Find the Draft of the fees with which a subscription starts; there is at most one."""
+    return _select_period_drafts(subscription_id, period_id).filter(reason=InvoiceReason.PERIOD_START).first()
+
+
+def _select_period_drafts(subscription_id: UUID, period_id: UUID) -> QuerySet[Invoice]:
     return Invoice.objects.filter(
         status=InvoiceStatus.DRAFT,
         invoice_type=InvoiceType.STANDARD,
         coverage__subscription_id=subscription_id,
         coverage__period_id=period_id,
-    ).first()
+    )
 
 
 def is_period_billed(*, period_id: UUID, reason: InvoiceReason) -> bool:

@@ -784,7 +784,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="invoicecoverage",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("invoice_type", "Standard"), ("is_draft", True)),
+                condition=models.Q(
+                    ("invoice_type", "Standard"),
+                    ("is_draft", True),
+                    models.Q(("reason", "PeriodStart"), _negated=True),
+                ),
                 fields=("subscription", "period"),
                 name="coverage_has_one_standard_draft_per_period",
             ),

@@ -229,7 +229,8 @@ class InvoiceCoverage(models.Model):
             models.UniqueConstraint(fields=["invoice", "period"], name="coverage_is_unique"),
             models.UniqueConstraint(
                 fields=["subscription", "period"],
-                condition=Q(invoice_type=InvoiceType.STANDARD, is_draft=True),
+                condition=Q(invoice_type=InvoiceType.STANDARD, is_draft=True)
+                & ~Q(reason=InvoiceReason.PERIOD_START),
                 name="coverage_has_one_standard_draft_per_period",
             ),
             models.UniqueConstraint(

@@ -10,8 +10,10 @@ from uuid import UUID
 from django.db import transaction
 
 from billing_project.core.actors import Actor
+from billing_project.core.seller import get_seller
 from invoicing.invoices.operations import TaxNotAssessed, finalize_invoice
 from invoicing.invoices.queries import get_invoice
+from invoicing.invoices.tax_basis import is_tax_current
 from invoicing.invoices.taxation import assess_tax
 from invoicing.models import Invoice, InvoiceReason
 from invoicing.runs.settling import close_ended_period, settle_with, write_closing_draft
@@ -55,6 +57,8 @@ def ensure_tax(*, invoice_id: UUID, at: datetime, actor: Actor) -> None:
 
     Raises: TaxNotAssessed if the engine is down; the invoice then shows as "tax pending".
     """
+    if is_tax_current(get_invoice(invoice_id), seller=get_seller(), at=at):
+        return
     outcome = assess_tax(invoice_id=invoice_id, at=at, actor=actor)
     if outcome.is_pending:
         raise TaxNotAssessed(f"The tax of invoice {invoice_id} is pending: {outcome.invoice.tax_problem}")

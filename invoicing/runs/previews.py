@@ -1,25 +1,48 @@
-"""Previews: the same code as the bill, in a transaction that is rolled back."""
+"""Previews: the same code as the bill, in a transaction that is rolled back, and its tax after that."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import prefetch_related_objects
 
 from billing_project.core.actors import Actor
-from invoicing.models import Invoice, InvoiceReason
+from billing_project.core.seller import get_seller
+from invoicing.invoices.drafting import build_taxes, read_figures, set_line_totals, total_draft
+from invoicing.invoices.queries import list_lines
+from invoicing.invoices.tax_basis import TaxBasis, read_tax_basis
+from invoicing.models import Invoice, InvoiceLine, InvoiceReason, InvoiceTax
 from invoicing.runs.billing import NoPeriodNow, write_period_draft
 from subscriptions.operations import ensure_periods, roll_subscription
 from subscriptions.queries import find_period_at
 
 
-def preview_invoice(*, subscription_id: UUID, at: datetime) -> Invoice:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoicePreview:
+    """An invoice as it would be, with its lines and tax rows: none of them is in the database."""
+
+    invoice: Invoice
+    lines: Sequence[InvoiceLine]
+    taxes: Sequence[InvoiceTax]
+
+
+def preview_invoice(*, subscription_id: UUID, at: datetime) -> InvoicePreview:
     """Compute the invoice that the current period would end with, were there no further usage; store nothing.
 
-    The row that is returned is not in the database; its lines and taxes are loaded.
-
-    Raises: NotFound; NoPeriodNow.
+    Raises: NotFound; NoPeriodNow; TaxUnavailable.
+    Locks: customer, until the lines are computed.
     """
+    invoice, lines, basis = _compute_lines(subscription_id=subscription_id, at=at)
+    assessment = basis.assess()  # Perhaps somebody else's service: nothing is locked any more.
+    totals = total_draft(lines, assessment, currency=invoice.currency, carried_nanos=basis.carried_nanos)
+    set_line_totals(lines, totals)
+    for name, value in read_figures(totals).items():
+        setattr(invoice, name, value)
+    return InvoicePreview(invoice=invoice, lines=lines, taxes=build_taxes(invoice, assessment, totals))
+
+
+def _compute_lines(*, subscription_id: UUID, at: datetime) -> tuple[Invoice, list[InvoiceLine], TaxBasis]:
     actor = Actor.system("preview")
     with transaction.atomic():
         subscription = roll_subscription(subscription_id=subscription_id, at=at, actor=actor)
@@ -30,6 +53,7 @@ def preview_invoice(*, subscription_id: UUID, at: datetime) -> Invoice:
         invoice, _ = write_period_draft(
             subscription=subscription, period=period, reason=InvoiceReason.PERIOD_END, at=at, actor=actor
         )
-        prefetch_related_objects([invoice], "lines", "taxes")
+        lines = list_lines(invoice.pk)
+        basis = read_tax_basis(invoice, lines=lines, seller=get_seller(), at=at)
         transaction.set_rollback(True)
-    return invoice
+    return invoice, lines, basis

@@ -11,15 +11,15 @@ from billing_project.core.actors import Actor
 from billing_project.core.errors import Conflict
 from invoicing.invoices.drafting import DraftCoverage, build_draft, build_lines
 from invoicing.invoices.operations.lines import put_lines
-from invoicing.invoices.queries import find_period_draft, is_period_billed, list_lines
+from invoicing.invoices.queries import find_period_draft, find_start_draft, is_period_billed, list_lines
 from invoicing.invoices.states import check_is_draft
 from invoicing.locks import lock_invoice
 from invoicing.models import Invoice, InvoiceCoverage, InvoiceReason, InvoiceType, LineKind
 from invoicing.rating.lines import RatedLine
 
-# An on-demand Draft becomes the one that time has come for; the others wait until they are final.
+# An on-demand Draft becomes the period-end one when its time has come; that one waits until it is final.
 _MAY_BECOME: Mapping[str, frozenset[str]] = {
-    InvoiceReason.ON_DEMAND: frozenset({InvoiceReason.PERIOD_START, InvoiceReason.PERIOD_END}),
+    InvoiceReason.ON_DEMAND: frozenset({InvoiceReason.PERIOD_END}),
 }
 _ONCE = {InvoiceReason.PERIOD_START, InvoiceReason.PERIOD_END}
 
@@ -31,7 +31,7 @@ class PeriodAlreadyBilled(Conflict):
 
 
 class OtherDraftExists(Conflict):
-    """A period has one Draft at a time, and the one it has was made for another reason."""
+    """A period has one Draft at a time beside that of its start, and it was made for another reason."""
 
     code = "other_draft_exists"
 
@@ -47,7 +47,8 @@ def write_draft(
 
     Raises: PeriodAlreadyBilled; OtherDraftExists; AmountTooLarge.
     """
-    draft = find_period_draft(subscription_id=coverage.subscription_id, period_id=coverage.period_id)
+    find_draft = find_start_draft if coverage.reason == InvoiceReason.PERIOD_START else find_period_draft
+    draft = find_draft(subscription_id=coverage.subscription_id, period_id=coverage.period_id)
     if draft is None:
         return _make_draft(coverage=coverage, lines=lines, at=at, actor=actor), True
     if draft.reason != coverage.reason:
@@ -95,7 +96,7 @@ def _make_draft(
 
 
 def _change_reason(draft: Invoice, *, coverage: DraftCoverage, at: datetime, actor: Actor) -> None:
-    """Let a Draft that was made on demand become the one for the period's start or end."""
+    """Let a Draft that was made on demand become the one for the period's end."""
     if coverage.reason not in _MAY_BECOME.get(draft.reason, frozenset()):
         raise OtherDraftExists(f"The period has a {draft.reason} Draft, {draft.pk}: make that final first.")
     _check_not_billed(period_id=coverage.period_id, reason=coverage.reason)

@@ -172,29 +172,41 @@ class TestWriteDraft:
         assert [line.gross_nanos for line in read_lines(draft)] == [None, None]
         assert_adds_up(draft)
 
-    @pytest.mark.parametrize("reason", [InvoiceReason.PERIOD_START, InvoiceReason.PERIOD_END])
-    def test_turns_an_on_demand_draft_into_the_one_that_is_due(self, reason: InvoiceReason) -> None:
+    def test_turns_an_on_demand_draft_into_the_one_that_is_due(self) -> None:
         contract = make_contract()
         draft = make_draft(contract)
 
-        again = make_draft(contract, reason=reason)
+        again = make_draft(contract, reason=InvoiceReason.PERIOD_END)
 
         again.refresh_from_db()
-        assert (again.pk, again.reason) == (draft.pk, reason)
-        assert InvoiceCoverage.objects.get().reason == reason
+        assert (again.pk, again.reason) == (draft.pk, InvoiceReason.PERIOD_END)
+        assert InvoiceCoverage.objects.get().reason == InvoiceReason.PERIOD_END
         assert AuditEntry.objects.get(action="invoice.reason_changed").changes == {
-            "reason": ["OnDemand", reason]
+            "reason": ["OnDemand", "PeriodEnd"]
         }
 
-    def test_does_not_mix_the_periods_start_with_another_draft(self) -> None:
+    def test_does_not_turn_a_period_end_draft_back(self) -> None:
         contract = make_contract()
-        draft = make_draft(contract, reason=InvoiceReason.PERIOD_START)
+        draft = make_draft(contract, reason=InvoiceReason.PERIOD_END)
 
         with pytest.raises(OtherDraftExists):
             make_draft(contract, charges=[DOLLAR])
 
         draft.refresh_from_db()
-        assert (draft.reason, draft.total_nanos) == ("PeriodStart", 5 * DOLLAR)
+        assert (draft.reason, draft.total_nanos) == ("PeriodEnd", 5 * DOLLAR)
+
+    def test_keeps_the_fees_of_the_start_apart(self) -> None:
+        contract = make_contract()
+        start = make_draft(contract, reason=InvoiceReason.PERIOD_START)
+
+        on_demand = make_draft(contract, charges=[DOLLAR])
+        again = make_draft(contract, reason=InvoiceReason.PERIOD_START)
+
+        assert (again.pk, on_demand.pk == start.pk) == (start.pk, False)
+        assert {draft.reason: draft.total_nanos for draft in Invoice.objects.all()} == {
+            "PeriodStart": 5 * DOLLAR,
+            "OnDemand": DOLLAR,
+        }
 
     @pytest.mark.parametrize("reason", [InvoiceReason.PERIOD_START, InvoiceReason.PERIOD_END])
     def test_bills_a_period_once_for_its_start_and_once_for_its_end(self, reason: InvoiceReason) -> None:

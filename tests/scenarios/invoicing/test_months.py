@@ -371,7 +371,8 @@ class TestPreview:
         assert not Invoice.objects.exists()
         (bill,) = run(subscription, utc(2026, 2, 15, 1))
 
-        assert (preview.total_nanos, preview.reason) == (bill.total_nanos, bill.reason)
+        assert (preview.invoice.total_nanos, preview.invoice.reason) == (bill.total_nanos, bill.reason)
+        assert [(line.description, line.amount_nanos) for line in preview.lines] == read_lines(bill)
 
 
 class TestClock:
