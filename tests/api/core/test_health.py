@@ -59,11 +59,10 @@ class TestReady:
     def test_tells_that_a_migration_is_missing_until_it_is_applied(self) -> None:
         health._check_migrations.cache_clear()
         with connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE applied AS SELECT * FROM django_migrations WHERE app = 'core'")
             cursor.execute("DELETE FROM django_migrations WHERE app = 'core'")
         with broker_at("memory://"):
             assert APIClient().get("/ready").json()["checks"]["migrations"] == "unavailable"
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO django_migrations (app, name, applied) VALUES ('core', '0001_initial', now())"
-                )
+                cursor.execute("INSERT INTO django_migrations OVERRIDING SYSTEM VALUE SELECT * FROM applied")
             assert APIClient().get("/ready").json()["checks"]["migrations"] == "ok"
