@@ -11,7 +11,7 @@ def read_or_make_secret_key(path: Path) -> str:
     """Return the key that is kept in this file, made on first use; only its owner may read it."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        candidate = path.with_name(f"{path.name}.{os.getpid()}")
+        candidate = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         candidate.touch(mode=0o600)
         candidate.write_text(secrets.token_urlsafe(KEY_BYTES))
         try:

@@ -23,7 +23,7 @@ from invoicing.runs.subscription_run import run_subscription
 logger = structlog.get_logger(__name__)
 
 CHUNK = 20
-LEASE = timedelta(minutes=5)
+LEASE = timedelta(minutes=2)
 BUSY_DELAY = timedelta(seconds=5)
 CLAIM_LIMIT = 5
 SUBSCRIPTIONS_PER_RUN = 100_000
