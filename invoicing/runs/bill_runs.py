@@ -87,10 +87,14 @@ def work_bill_run(*, run_id: UUID, read_now: Callable[[], datetime], actor: Acto
     return finished
 
 
-def find_workable_run_ids(*, now: datetime) -> list[UUID]:
-    """Find the runs that have items for a worker to take: new ones, and those that a dead worker left."""
+def find_workable_run_ids(*, now: datetime, test_clock_id: UUID | None = None) -> list[UUID]:
+    """Find the runs that have items for a worker to take: new ones, and those that a dead worker left.
+
+    All runs, or those of one test clock.
+    """
+    of_clock = {} if test_clock_id is None else {"test_clock_id": test_clock_id}
     return list(
-        BillRun.objects.filter(status=BillRunStatus.RUNNING)
+        BillRun.objects.filter(status=BillRunStatus.RUNNING, **of_clock)
         .filter(pk__in=BillRunItem.objects.filter(_is_claimable(now)).values("run_id"))
         .order_by("pk")
         .values_list("pk", flat=True)
