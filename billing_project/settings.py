@@ -231,6 +231,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = "billing_project.core.admin.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_FOLDER.static
 STATICFILES_DIRS = [BASE_DIR / "billing_project" / "static"]
@@ -268,6 +269,20 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [],  # Enumerations are written where they are used.
+}
+
+# --- Staff pages (core/admin; the navigation is in admin_site) ----------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Billing",
+    "SITE_HEADER": "Billing",
+    "SITE_SUBHEADER": "Live, times in UTC" if IS_LIVE else "Test mode, times in UTC",
+    "SITE_SYMBOL": "receipt_long",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "navigation": "billing_project.admin_site.build_navigation"},
+    "DASHBOARD_CALLBACK": "invoicing.admin.dashboard.add_dashboard",
+    "STYLES": ["billing_project.admin_site.find_styles"],
 }
 
 # --- Logs (core/logs): one line for each thing that happened ------------------------------------------------

@@ -16,10 +16,11 @@ POLL_SECONDS = 0.2
 
 
 def prepare_install() -> None:
-    """Bring the tables and the static files up to date, and make the seller of a new install."""
+    """Bring the tables and the static files up to date, and make the seller and groups of a new one."""
     with _alone_on_the_database():
         call_command("migrate", interactive=False, verbosity=0)
         call_command("set_up_seller")
+        call_command("set_up_groups")
     call_command("collectstatic", interactive=False, verbosity=0)
 
 

@@ -9,8 +9,10 @@ from billing_project.core.admin.api_keys import ApiKeyAdmin
 from billing_project.core.admin.audit import AuditEntryAdmin
 from billing_project.core.admin.outbox import OutboxDeliveryAdmin, OutboxEventAdmin
 from billing_project.core.admin.requests import IdempotencyRecordAdmin, RateCounterAdmin
+from billing_project.core.admin.schedule import PeriodicTaskAdmin
 from billing_project.core.admin.seller import SellerAdmin
 from billing_project.core.admin.sequences import NumberSequenceAdmin
+from billing_project.core.admin.staff import StaffAdmin, StaffGroupAdmin
 
 __all__ = [
     "ApiKeyAdmin",
@@ -19,6 +21,9 @@ __all__ = [
     "NumberSequenceAdmin",
     "OutboxDeliveryAdmin",
     "OutboxEventAdmin",
+    "PeriodicTaskAdmin",
     "RateCounterAdmin",
     "SellerAdmin",
+    "StaffAdmin",
+    "StaffGroupAdmin",
 ]

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import unquote
 from django.db import DatabaseError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -49,7 +52,8 @@ def dialog_action(
     """Make a method of a page the action of one row, for `actions_detail`: a button that opens a dialog.
 
     The dialog is what keeps a mere link from changing something. The method takes the request, the form and
-    the `object_id`; `permission` is the middle of the page's `has_..._permission`.
+    the row's id as `object_id`; `permission` is the middle of the page's `has_..._permission`. Where there is
+    no such row, there is no such page.
     """
     decorate = action(
         description=title,
@@ -61,7 +65,20 @@ def dialog_action(
             "form_submit_text": title,
         },
     )
-    return cast("Callable[[ActionT], ActionT]", decorate)
+
+    def make_view(method: ActionT) -> ActionT:
+        ask = decorate(method)
+
+        @wraps(ask)
+        def view(page: ModelAdmin[Any], request: HttpRequest, object_id: str) -> HttpResponse:
+            row = page.get_object(request, unquote(object_id))
+            if row is None:
+                raise Http404
+            return cast("HttpResponse", ask(page, request, object_id=row.pk))
+
+        return cast("ActionT", view)
+
+    return make_view
 
 
 def run_for_one(

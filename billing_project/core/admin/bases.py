@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
+from django.contrib.admin import ShowFacets
 from django.db import DatabaseError, models
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,6 +15,7 @@ from django.urls import reverse
 from unfold.paginator import InfinitePaginator
 
 from billing_project.core.actors import Actor
+from billing_project.core.admin.calendar import CalendarChangeList
 from billing_project.core.clock import now
 from billing_project.core.contention import is_contention
 from billing_project.core.errors import BillingError, Busy
@@ -68,6 +70,11 @@ class BigTableMixin:
 
     paginator = InfinitePaginator
     list_disable_select_all = True
+    show_facets = ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CalendarChangeList]:
+        """Give the list a calendar that does not read the table."""
+        return CalendarChangeList
 
 
 class ReadOnlyAdmin(BillingAdmin[RowT]):

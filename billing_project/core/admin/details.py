@@ -2,18 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from billing_project.core.admin.bases import BillingAdmin, RowT
-from billing_project.core.admin.columns import make_changes
+from billing_project.core.admin.columns import make_changes, write_money
 from billing_project.core.models import AuditEntry
 
 HISTORY_LIMIT = 50
@@ -120,17 +123,37 @@ def make_link(page: str, row_id: object, text: object) -> SafeString:
     return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text)
 
 
-def make_history(row: Model) -> Table:
-    """Make a table of the audit trail of a row, the latest entries first."""
+def write_instant(instant: datetime) -> SafeString:
+    """Write an instant on one line, however narrow its column is."""
+    text = date_format(localtime(instant), "DATETIME_FORMAT")
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
+def make_history(row: Model, *, currency: str = "") -> Table:
+    """Make a table of the audit trail of a row, the latest entries first, with amounts in its currency."""
     entries = AuditEntry.objects.filter(subject_type=row._meta.label, subject_id=str(row.pk))
     return Table(
         title="History",
         headers=("When", "What", "Who", "Changes"),
         rows=[
-            (entry.occurred_at, entry.action, _name_actor(entry), _describe(entry.changes))
+            (
+                write_instant(entry.occurred_at),
+                entry.action,
+                _name_actor(entry),
+                _describe({name: _write(name, pair, currency) for name, pair in entry.changes.items()}),
+            )
             for entry in entries.order_by("-id")[:HISTORY_LIMIT]
         ],
     )
+
+
+def _write(name: str, pair: Sequence[object], currency: str) -> Sequence[object]:
+    """Write an amount as money, before and after; leave everything else."""
+    if not currency or not name.endswith("_nanos"):
+        return pair
+    return [
+        None if amount is None else write_money(int(str(amount)), currency, exact=True) for amount in pair
+    ]
 
 
 def _name_actor(entry: AuditEntry) -> SafeString:

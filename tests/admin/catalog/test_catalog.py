@@ -1,0 +1,180 @@
+"""The catalogue on the staff pages: names and states are edited, prices are shown in words."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from billing_project.core.models import AuditEntry
+from catalog.models import Meter, Plan, PlanVersion, PricingModel, Product
+from tests.admin.core.conftest import MakeStaff
+from tests.admin.rows import TIERS
+from tests.factories.catalog import make_plan, make_product, make_sku, publish
+
+pytestmark = pytest.mark.django_db
+
+CATALOG = "/admin/catalog/"
+NEW_PLAN = {
+    "name": "Team",
+    "description": "",
+    "product": "",
+    "billing_cadence": "Annual",
+    "anchor": "Calendar",
+    "trial_days": "14",
+    "trial_usage": "Free",
+}
+NEW_METER = {
+    "event_type": "llm.completion",
+    "property": "input_tokens",
+    "aggregation": "Sum",
+    "code": "",
+    "display_name": "Input tokens",
+    "unit": "token",
+}
+
+
+def read_text(answer: Any) -> str:
+    """Read the text of a page."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.content.decode()))
+
+
+class TestProducts:
+    def test_are_added(self, staff: Client) -> None:
+        body = {"name": "LLM API", "description": "Tokens", "tags": "ai,api"}
+
+        assert staff.post(f"{CATALOG}product/add/", body).status_code == 302
+
+        product = Product.objects.get()
+        assert (product.name, product.tags, product.status) == ("LLM API", ["ai", "api"], "Active")
+        assert AuditEntry.objects.get().actor_label == "ada"
+
+    def test_are_changed(self, staff: Client) -> None:
+        product = make_product()
+        body = {"name": product.name, "description": "", "tags": "", "status": "Archived"}
+
+        staff.post(f"{CATALOG}product/{product.pk}/change/", body)
+
+        product.refresh_from_db()
+        assert product.status == "Archived"
+        assert AuditEntry.objects.get(action="product.updated").changes == {"status": ["Active", "Archived"]}
+
+
+class TestPlans:
+    def test_are_added_with_their_terms(self, staff: Client) -> None:
+        product = make_product()
+
+        staff.post(f"{CATALOG}plan/add/", {**NEW_PLAN, "product": str(product.pk)})
+
+        version = PlanVersion.objects.select_related("plan").get()
+        assert (version.plan.name, version.plan.product_id, version.number) == ("Team", product.pk, 1)
+        assert (version.billing_cadence, version.anchor) == ("Annual", "Calendar")
+        assert (version.trial_days, version.trial_usage) == (14, "Free")
+
+    def test_show_a_refusal_in_the_form(self, staff: Client) -> None:
+        product = make_product()
+        body = {"name": product.name, "description": "", "tags": "", "status": "Archived"}
+        staff.post(f"{CATALOG}product/{product.pk}/change/", body)
+
+        answer = staff.post(f"{CATALOG}plan/add/", {**NEW_PLAN, "product": str(product.pk)})
+
+        assert "is archived." in answer.content.decode()
+        assert not Plan.objects.exists()
+
+    def test_are_renamed_without_a_new_version(self, staff: Client) -> None:
+        plan, product = make_plan(), make_product()
+        publish(plan)
+        body = {"name": "Team", "description": "For teams", "product": str(product.pk), "status": "Active"}
+
+        staff.post(f"{CATALOG}plan/{plan.pk}/change/", body)
+
+        plan.refresh_from_db()
+        assert (plan.name, plan.description, plan.product_id) == ("Team", "For teams", product.pk)
+        assert PlanVersion.objects.count() == 1
+
+    def test_show_prices_as_money(self, staff: Client) -> None:
+        plan = make_plan()
+        make_sku(plan)
+        make_sku(plan, name="Calls", meter=None, pricing_model=PricingModel.GRADUATED, params=TIERS)
+        params = {"unit_amount_nanos": "49000000000000", "maximum_nanos": "1500000000000000"}
+        make_sku(plan, name="Seats", meter=None, pricing_model=PricingModel.PER_UNIT, params=params)
+        free = {"unit_amount_nanos": "2000000", "free_units": "1000000"}
+        make_sku(plan, name="More Tokens", currency="JPY", params=free)
+
+        for address in (f"plan/{plan.pk}", f"planversion/{PlanVersion.objects.get().pk}"):
+            text = read_text(staff.get(f"{CATALOG}{address}/change/"))
+
+            assert "Input Tokens llm.completion.input_tokens Per unit Unit amount $0.000002 " in text
+            assert "Up to 100, unit amount $0.02 Unit amount $0.005, flat amount $1.00 " in text
+            assert "Unit amount $49.00 Maximum $1,500.00 " in text
+            assert "Unit amount ¥0.000002 Free units 1,000,000 " in text
+
+    def test_show_no_field_for_an_amount(self, staff: Client) -> None:
+        plan = make_plan()
+        make_sku(plan)
+
+        assert b"nanos" not in staff.get(f"{CATALOG}plan/{plan.pk}/change/").content
+
+
+class TestSkus:
+    def test_are_renamed(self, staff: Client) -> None:
+        sku = make_sku(make_plan())
+
+        staff.post(f"{CATALOG}sku/{sku.pk}/change/", {"name": "Tokens in", "status": "Active"})
+
+        sku.refresh_from_db()
+        assert sku.name == "Tokens in"
+
+    def test_are_archived_once(self, staff: Client) -> None:
+        sku = make_sku(make_plan())
+        address = f"{CATALOG}sku/{sku.pk}/change/"
+        staff.post(address, {"name": sku.name, "status": "Archived"})
+
+        answer = staff.post(address, {"name": sku.name, "status": "Active"})
+
+        assert "is archived." in answer.content.decode()
+        sku.refresh_from_db()
+        assert sku.status == "Archived"
+
+    def test_are_not_added_without_a_price(self, staff: Client) -> None:
+        assert staff.get(f"{CATALOG}sku/add/").status_code == 403
+
+
+class TestMeters:
+    def test_are_added_with_a_code_of_their_own(self, staff: Client) -> None:
+        staff.post(f"{CATALOG}meter/add/", NEW_METER)
+
+        meter = Meter.objects.get()
+        assert (meter.code, meter.aggregation, meter.unit) == ("llm.completion.input_tokens", "Sum", "token")
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ({"property": ""}, "A Sum meter needs a property."),
+            ({"aggregation": "Count"}, "it takes no property."),
+        ],
+    )
+    def test_show_a_refusal_in_the_form(self, staff: Client, values: dict[str, str], reason: str) -> None:
+        answer = staff.post(f"{CATALOG}meter/add/", {**NEW_METER, **values})
+
+        assert reason in answer.content.decode()
+        assert not Meter.objects.exists()
+
+    def test_keep_their_definition(self, staff: Client) -> None:
+        staff.post(f"{CATALOG}meter/add/", NEW_METER)
+        meter = Meter.objects.get()
+        body = {**NEW_METER, "event_type": "other", "display_name": "Tokens", "status": "Active"}
+
+        staff.post(f"{CATALOG}meter/{meter.pk}/change/", body)
+
+        meter.refresh_from_db()
+        assert (meter.event_type, meter.display_name) == ("llm.completion", "Tokens")
+
+
+class TestRights:
+    @pytest.mark.parametrize("page", ["product", "plan", "meter"])
+    def test_to_see_do_not_let_anything_be_added(self, make_staff: MakeStaff, page: str) -> None:
+        client = make_staff(f"view_{page}", f"change_{page}")
+
+        assert client.post(f"{CATALOG}{page}/add/", {**NEW_PLAN, **NEW_METER}).status_code == 403
+        assert not AuditEntry.objects.exists()
