@@ -1,16 +1,14 @@
 """What the invoicing app does when something happened below it. Each may run twice."""
 
-from functools import partial
-
-from django.db import transaction
-
 from billing_project.core import clock
+from billing_project.core.dispatch import send_on_commit
 from billing_project.core.events import StoredEvent
 from customers.queries import get_customer, now_for
 from invoicing.models import BillRunTrigger
 from invoicing.runs.bill_runs import start_bill_run
-from invoicing.tasks import work_on_bill_run
 from subscriptions.queries import get_subscription
+
+WORK_TASK = "invoicing.tasks.work_on_bill_run"
 
 
 def bill_new_subscription(event: StoredEvent) -> None:
@@ -28,5 +26,4 @@ def bill_new_subscription(event: StoredEvent) -> None:
         subscription_ids=[subscription.pk],
     )
     if run is not None:
-        send = partial(work_on_bill_run.apply_async, kwargs={"run_id": str(run.pk)}, retry=False)
-        transaction.on_commit(send, robust=True)
+        send_on_commit(WORK_TASK, run_id=str(run.pk))

@@ -12,18 +12,14 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-import structlog
-from celery import current_app
 from django.db import transaction
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
+from billing_project.core.dispatch import send
 from billing_project.core.models import OutboxDelivery, OutboxEvent
 from billing_project.core.plain import to_plain
 
 DELIVER_TASK = "billing_project.core.tasks.deliver_outbox"
 _BATCH_SIZE = 1_000
-
-logger = structlog.get_logger(__name__)
 
 
 class DomainEvent(ABC):
@@ -131,9 +127,5 @@ def emit_all(events: Iterable[DomainEvent], *, at: datetime) -> list[OutboxEvent
 
 
 def request_delivery() -> None:
-    """Ask a worker to hand over what is due. Beat asks for the same, so a lost request loses nothing."""
-    try:
-        # One retry, at once: a connection that was kept may have died with a broker that has come back since.
-        current_app.send_task(DELIVER_TASK, retry=True, retry_policy={"max_retries": 1, "interval_start": 0})
-    except (BrokerUnavailable, OSError) as error:
-        logger.warning("broker_unavailable", task=DELIVER_TASK, error=str(error))
+    """Ask a worker to hand over what is due."""
+    send(DELIVER_TASK)

@@ -2,13 +2,11 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -16,9 +14,8 @@ from billing_project.core.actors import Actor
 from billing_project.core.admin.actions import DialogForm, dialog_action, run_for_one
 from customers.admin import TestClockAdmin
 from customers.models import ClockStatus, TestClock
-from customers.operations import begin_clock_advance
 from customers.queries import get_test_clock
-from invoicing.tasks import advance_test_clock
+from invoicing.runs.clocks import advance_clock
 
 
 class AdvanceForm(DialogForm):
@@ -61,15 +58,6 @@ class DrivenTestClockAdmin(TestClockAdmin):
         to = form.cleaned_data["to"]
 
         def run(row_id: UUID, *, at: datetime, actor: Actor) -> None:
-            _advance(row_id, to=to, at=at, actor=actor)
+            advance_clock(test_clock_id=row_id, to=to, at=at, actor=actor)
 
         return run_for_one(request, object_id, run, done="The clock is on its way: reload to see how far.")
-
-
-@transaction.atomic
-def _advance(test_clock_id: UUID, *, to: datetime, at: datetime, actor: Actor) -> None:
-    """Set a clock on its way, and have a worker drive it."""
-    begin_clock_advance(test_clock_id=test_clock_id, to=to, at=at, actor=actor)
-    # Without a broker the clock waits for beat, which puts a worker on every advancing one.
-    send = partial(advance_test_clock.apply_async, kwargs={"test_clock_id": str(test_clock_id)}, retry=False)
-    transaction.on_commit(send, robust=True)

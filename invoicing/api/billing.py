@@ -1,9 +1,7 @@
 """Billing a subscription on demand, the invoice to come, and advancing a test clock."""
 
 from datetime import datetime
-from functools import partial
 
-from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status as http
 from rest_framework.decorators import action
@@ -14,7 +12,6 @@ from billing_project.core.access.scopes import Access, Scope
 from billing_project.core.api.views import ApiViewSet
 from customers.api.serializers import TestClockSerializer
 from customers.models import TestClock
-from customers.operations import begin_clock_advance
 from customers.queries import now_for
 from invoicing.api.serializers import (
     AdvanceClockInput,
@@ -24,8 +21,8 @@ from invoicing.api.serializers import (
 )
 from invoicing.invoices.queries import get_document
 from invoicing.runs.billing import bill_period
+from invoicing.runs.clocks import advance_clock
 from invoicing.runs.previews import preview_invoice
-from invoicing.tasks import advance_test_clock
 from subscriptions.models import Subscription
 from subscriptions.queries import get_subscription
 
@@ -78,12 +75,9 @@ class ClockAdvanceViewSet(ApiViewSet):
     @action(detail=True, methods=["post"])
     def advance(self, request: Request, **_: object) -> Response:
         """Set a test clock on its way: Advancing until a worker has billed all that is due, then Ready."""
-        clock = begin_clock_advance(
+        clock = advance_clock(
             test_clock_id=self.id_from_path(), to=self.read_input()["to"], at=self.at, actor=self.actor
         )
-        # Without a broker the clock waits for beat, which puts a worker on every advancing one.
-        send = partial(advance_test_clock.apply_async, kwargs={"test_clock_id": str(clock.pk)}, retry=False)
-        transaction.on_commit(send, robust=True)
         return self.respond(clock, status=http.HTTP_202_ACCEPTED)
 
 

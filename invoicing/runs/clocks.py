@@ -4,15 +4,31 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from billing_project.core.actors import Actor
+from billing_project.core.dispatch import send_on_commit
 from customers.models import ClockStatus, TestClock
-from customers.operations import finish_clock_advance, move_clock
+from customers.operations import begin_clock_advance, finish_clock_advance, move_clock
 from customers.queries import get_test_clock
 from invoicing.models import BillRunTrigger
 from invoicing.runs.bill_runs import find_workable_run_ids, start_bill_run, work_bill_run
 from invoicing.runs.due import find_next_due_at
 
+DRIVE_TASK = "invoicing.tasks.advance_test_clock"
 STOP_LIMIT = 20_000
+
+
+@transaction.atomic
+def advance_clock(*, test_clock_id: UUID, to: datetime, at: datetime, actor: Actor) -> TestClock:
+    """Set a clock on its way, and have a worker drive it. Without a broker it waits for beat to do so.
+
+    Raises: as `begin_clock_advance`.
+    Locks: test clock.
+    """
+    clock = begin_clock_advance(test_clock_id=test_clock_id, to=to, at=at, actor=actor)
+    send_on_commit(DRIVE_TASK, test_clock_id=str(clock.pk))
+    return clock
 
 
 def drive_clock(*, test_clock_id: UUID, read_now: Callable[[], datetime], actor: Actor) -> TestClock:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from rest_framework.test import APIClient
 
 from billing_project.core.api.fields import format_instant
@@ -37,7 +38,11 @@ def subscription(customer: Customer) -> Subscription:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What would have gone to the broker."""
     sent: list[dict[str, Any]] = []
-    monkeypatch.setattr(tasks.advance_test_clock, "apply_async", lambda **options: sent.append(options))
+
+    def send_task(name: str, *, kwargs: dict[str, str], **_: object) -> None:
+        sent.append({"task": name, **kwargs})
+
+    monkeypatch.setattr(current_app, "send_task", send_task)  # The way to the broker.
     return sent
 
 
@@ -195,7 +200,7 @@ class TestAdvance:
         assert answer.status_code == 202
         assert (answer.json()["id"], answer.json()["status"]) == (str(clock.pk), "Advancing")
         assert answer.json()["target_at"] == "2026-05-01T00:00:00Z"
-        assert sent == [{"kwargs": {"test_clock_id": str(clock.pk)}, "retry": False}]
+        assert sent == [{"task": tasks.advance_test_clock.name, "test_clock_id": str(clock.pk)}]
 
     @pytest.mark.parametrize("body", [{}, {"to": "2026-05-01T00:00:00"}, {"to": "2026-02-28T11:00:00Z"}])
     def test_refuses_what_is_no_time_to_come(
