@@ -198,6 +198,20 @@ class TestOnDemand:
         # 0.5 -> 1; 0.5 + 0.5 - 1 -> 0; 1 -> 1: two cents for four halves.
         assert [total for *_, total in read_invoices(subscription)] == [CENT, 0, CENT]
 
+    def test_asks_for_a_minimum_only_once_the_period_is_over(self) -> None:
+        plan = make_plan()
+        make_sku(plan, params={"unit_amount_nanos": str(CENT), "minimum_nanos": str(10 * DOLLAR)})
+        subscription = subscribe(plan=plan, start_at=START, at=START)
+        use(subscription, utc(2026, 1, 16), 200)  # $2.00
+
+        self._bill_now(subscription, at=utc(2026, 1, 16))
+        run(subscription, utc(2026, 2, 15, 1))
+
+        assert read_invoices(subscription) == [
+            ("INV-000001", "OnDemand", 2 * DOLLAR),
+            ("INV-000002", "PeriodEnd", 8 * DOLLAR),
+        ]
+
     def test_refreshes_the_one_draft_that_there_is(self) -> None:
         subscription = subscribe(plan=make_metered_plan(), start_at=START, at=START)
 
