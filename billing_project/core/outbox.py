@@ -152,9 +152,13 @@ def retry_delay(attempt: int) -> timedelta:
 
 
 def _lock_claimed(claim: Claim) -> OutboxDelivery | None:
-    """Lock the delivery of a claim that still stands; None if it does not, or somebody works on it."""
+    """Lock the delivery of a claim that still stands; None if it does not.
+
+    Waits for whoever holds the row: often only another worker's `claim_due`, which found it due a moment too
+    late, and lets go of it at its end. Passing over it then would leave the claim to its lease.
+    """
     return (
-        OutboxDelivery.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+        OutboxDelivery.objects.select_for_update(of=("self",), no_key=True)
         .select_related("event")
         .filter(pk=claim.delivery_id, status=DeliveryStatus.PENDING, attempt_count=claim.attempt)
         .first()
