@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from benchmarks.models import PlainEvent
 from billing_project.core.clock import now
 from billing_project.core.ids import make_id
-from metering.ingest.statements import fetch_row
+from billing_project.core.statements import fetch_row
 from metering.ingest.writing import INSERT_EVENTS
 
 # The platform's own tables, indexes included, and its own statement; only the names differ.

@@ -20,6 +20,10 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Subscriptions", "subscriptions.subscription", "autorenew"),
         ("Periods", "subscriptions.period", "date_range"),
         ("Usage events", "metering.usageevent", "bolt"),
+        ("Usage corrections", "metering.usagecorrection", "undo"),
+        ("Refused and repeated events", "metering.ingestnote", "report"),
+        ("Imports of events", "metering.eventimport", "upload_file"),
+        ("Archives of events", "metering.eventarchive", "archive"),
         ("Test clocks", "customers.testclock", "schedule"),
     ),
     "Catalogue": (
@@ -27,6 +31,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Plans", "catalog.plan", "sell"),
         ("SKUs", "catalog.sku", "qr_code"),
         ("Meters", "catalog.meter", "speed"),
+        ("Meter fills", "metering.meterfill", "hourglass"),
     ),
     "Settings": (
         ("Seller", "core.seller", "storefront"),

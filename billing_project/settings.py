@@ -160,8 +160,8 @@ def _read_database() -> dict[str, Any]:
     database.setdefault("CONN_HEALTH_CHECKS", True)
     given = database.get("OPTIONS", {})
     options = f"{DATABASE_OPTIONS} {given.get('options', '')}".strip()
-    # Only statements that ask for it are prepared, which are those of ingest: none is counted up to this
-    # number. A pooler that cannot keep prepared statements apart (PgBouncer before 1.22) needs them off.
+    # Only what `core.statements` runs is prepared: psycopg counts no statement up to this number. A pooler
+    # that cannot keep prepared statements apart (PgBouncer before 1.22) needs them off.
     is_preparing = env.bool("BILLING_DATABASE_PREPARED_STATEMENTS", default=True)
     own = {"application_name": "billing", "prepare_threshold": 2**31 - 1 if is_preparing else None}
     return {**database, "OPTIONS": {**own, **given, "options": options}}
@@ -201,7 +201,9 @@ CELERY_BEAT_SCHEDULER = "billing_project.beat:StaffSchedule"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "Bill due periods": {"task": "invoicing.tasks.bill_due_periods", "schedule": 60},
     "Resume test clocks": {"task": "invoicing.tasks.resume_test_clocks", "schedule": 60},
+    "Fill meters": {"task": "metering.tasks.fill_meters", "schedule": 60},
     "Deliver the outbox": {"task": "billing_project.core.tasks.deliver_outbox", "schedule": 30},
+    "Delete old ingest notes": {"task": "metering.tasks.delete_old_ingest_notes", "schedule": 3600},
     "Delete old rate counters": {
         "task": "billing_project.core.tasks.delete_old_rate_counters",
         "schedule": 3600,
@@ -241,7 +243,17 @@ STATICFILES_DIRS = [BASE_DIR / "billing_project" / "static"]
 # How many requests each API key may send in a minute; 0 is no limit.
 BILLING_RATE_LIMIT_PER_MINUTE = env.int("BILLING_RATE_LIMIT_PER_MINUTE", default=0)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("BILLING_MAX_BODY_BYTES", default=5 * 1024 * 1024)
+# Where `archive_events` puts the events of old periods.
+BILLING_ARCHIVE_DIR = (
+    Path(env.str("BILLING_ARCHIVE_DIR", default=str(DATA_FOLDER.archives))).expanduser().resolve()
+)
 BILLING_EVENT_BATCH_LIMIT = env.int("BILLING_EVENT_BATCH_LIMIT", default=1_000)  # At most 10,000.
+# Imports: how many events are stored at a time, and by how many processes; and how long an upload may be.
+BILLING_IMPORT_CHUNK = env.int("BILLING_IMPORT_CHUNK", default=20_000)
+BILLING_IMPORT_PROCESSES = env.int("BILLING_IMPORT_PROCESSES", default=2)
+BILLING_IMPORT_MAX_BYTES = env.int("BILLING_IMPORT_MAX_BYTES", default=1024**3)
+# Paths whose body is read as it comes, and never whole, with the largest that each takes.
+STREAMED_BODY_LIMITS = {"/v1/events/import": BILLING_IMPORT_MAX_BYTES}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing_project.core.access.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["billing_project.core.access.authentication.HasAccess"],

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from django.db.models import Count, F, Max, Min, Q
 
-from catalog.models import CatalogStatus, PlanVersion, Price, Sku
+from catalog.models import CatalogStatus, Meter, PlanVersion, Price, Sku
 from catalog.pricing.registry import build_model
 from catalog.pricing.types import InvalidPricingParams
+from catalog.property_filters import InvalidFilter, read_filters
 
 _BATCH_SIZE = 1_000
 
@@ -39,6 +40,17 @@ def check_prices() -> Iterator[str]:
             is_stored_form = False
         if not is_stored_form:
             yield f"Price {price.pk} has parameters that are not those of a {price.pricing_model} price."
+
+
+def check_meters() -> Iterator[str]:
+    """Find meters whose filters are not in the stored form, so that they could not count."""
+    for meter in Meter.objects.exclude(filters=[]).order_by("pk").iterator(chunk_size=_BATCH_SIZE):
+        try:
+            is_stored_form = [each.to_params() for each in read_filters(meter.filters)] == meter.filters
+        except InvalidFilter:
+            is_stored_form = False
+        if not is_stored_form:
+            yield f"Meter {meter.pk} has filters that are not in the form in which they are stored."
 
 
 def check_skus() -> Iterator[str]:

@@ -4,6 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing_project.core.errors import InvalidInput, NotFound
 from customers.models import ClockStatus, Customer, TestClock
 
@@ -34,6 +36,18 @@ def read_customers(customer_ids: Collection[UUID]) -> dict[UUID, Customer]:
     """Read customers, with their test clocks; unknown ids are left out."""
     customers = Customer.objects.select_related("test_clock").filter(pk__in=customer_ids)
     return {customer.pk: customer for customer in customers}
+
+
+def find_customers(names: Collection[str]) -> dict[str, Customer]:
+    """Find customers by their id or their external id, with their test clocks; the id wins."""
+    ids = {name: UUID(name) for name in names if _is_id(name)}
+    customers = Customer.objects.select_related("test_clock").filter(
+        Q(external_id__in=names) | Q(pk__in=ids.values())
+    )
+    found = {customer.external_id: customer for customer in customers if customer.external_id in names}
+    by_id = {customer.pk: customer for customer in customers}
+    found |= {name: by_id[customer_id] for name, customer_id in ids.items() if customer_id in by_id}
+    return {name: customer for name, customer in found.items() if name is not None}
 
 
 def now_for(*, customer_id: UUID, real_now: datetime) -> datetime:
@@ -77,3 +91,11 @@ def find_advancing_clock_ids() -> list[UUID]:
     """Find the test clocks that are on their way to a later time."""
     clocks = TestClock.objects.filter(status=ClockStatus.ADVANCING).order_by("pk")
     return list(clocks.values_list("pk", flat=True))
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True

@@ -8,14 +8,14 @@ a later statement sees what was committed while this one waited.
 """
 
 from collections.abc import Iterable
-from typing import Literal
 from uuid import UUID
 from zlib import crc32
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 
 from billing_project.core.errors import NotFound
+from billing_project.core.statements import fetch_row
 from customers.locks import lock_customer
 from subscriptions.models import Period, Subscription
 
@@ -23,6 +23,10 @@ SLOT_COUNT = 128
 
 # The first of the two numbers of each slot's advisory lock, so that no other use of such locks meets them.
 SLOT_SPACE = 0x5107
+
+_LOCK = "SELECT count({}(%(space)s::int, slot)) FROM unnest(%(slots)s::int[]) AS slot"
+LOCK_SHARED = _LOCK.format("pg_advisory_xact_lock_shared")
+LOCK_EXCLUSIVE = _LOCK.format("pg_advisory_xact_lock")
 
 
 def slot_of(subscription_id: UUID) -> int:
@@ -35,7 +39,7 @@ def lock_slots_shared(subscription_ids: Iterable[UUID]) -> None:
 
     Locks: slots (shared).
     """
-    _lock_slots("pg_advisory_xact_lock_shared", subscription_ids)
+    _lock_slots(LOCK_SHARED, map(slot_of, subscription_ids))
 
 
 def lock_slots_exclusive(subscription_ids: Iterable[UUID]) -> None:
@@ -43,7 +47,20 @@ def lock_slots_exclusive(subscription_ids: Iterable[UUID]) -> None:
 
     Locks: slots (exclusive).
     """
-    _lock_slots("pg_advisory_xact_lock", subscription_ids)
+    _lock_slots(LOCK_EXCLUSIVE, map(slot_of, subscription_ids))
+
+
+def outwait_slots() -> None:
+    """Wait until every transaction that holds a slot at this moment has ended.
+
+    Takes the slots one after the other, each in a transaction of its own, so that nobody is kept waiting for
+    long. Within a transaction, they are kept to its end.
+
+    Locks: slots (exclusive).
+    """
+    for slot in range(SLOT_COUNT):
+        with transaction.atomic():
+            _lock_slots(LOCK_EXCLUSIVE, [slot])
 
 
 def lock_subscription(subscription_id: UUID) -> Subscription:
@@ -87,13 +104,9 @@ def lock_periods(*, subscription_id: UUID, where: Q) -> list[Period]:
     )
 
 
-def _lock_slots(
-    function: Literal["pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"],
-    subscription_ids: Iterable[UUID],
-) -> None:
+def _lock_slots(statement: str, slots: Iterable[int]) -> None:
     assert connection.in_atomic_block, "A slot is held to the end of a transaction."
-    slots = sorted({slot_of(subscription_id) for subscription_id in subscription_ids})
-    with connection.cursor() as cursor:
-        # `unnest` hands the slots out in the array's order, which is ascending: no two transactions wait for
-        # each other.
-        cursor.execute(f"SELECT {function}(%s, slot) FROM unnest(%s::int[]) AS slot", [SLOT_SPACE, slots])  # noqa: S608
+    ascending = sorted(set(slots))
+    # `unnest` hands the slots out in the array's order, which is ascending: no two transactions wait for each
+    # other.
+    fetch_row(statement, {"space": SLOT_SPACE, "slots": ascending})

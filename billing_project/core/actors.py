@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ class ActorKind(StrEnum):
     ANONYMOUS = "Anonymous"
 
 
-@runtime_checkable
 class Identity(Protocol):
     """What authentication leaves in `request.auth`: an API key, a customer token."""
 
@@ -68,8 +67,8 @@ class Actor:
         """Tell who sent a request: the bearer of an API key or token, or a member of staff."""
         request_id = str(getattr(request, "request_id", ""))
         reason = _read_reason(request.META.get("HTTP_X_REASON", ""))
-        identity = getattr(request, "auth", None)
-        if isinstance(identity, Identity):
+        identity: Identity | None = getattr(request, "auth", None)
+        if identity is not None:
             return cls(identity.actor_kind, identity.actor_id, identity.actor_label, request_id, reason)
         user = getattr(request, "user", None)
         if user is not None and user.is_authenticated:

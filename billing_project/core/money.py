@@ -115,10 +115,12 @@ def allocate(total_nanos: int, weights: Sequence[int]) -> list[int]:
 
 def scale_quantity(quantity: Decimal, ratio: Fraction, rounding: Rounding) -> Decimal:
     """Multiply a quantity by an exact fraction and round to `SCALED_QUANTITY_PLACES` decimal places."""
-    numerator, denominator = quantity.as_integer_ratio()
-    steps = divide(
-        numerator * ratio.numerator * 10**SCALED_QUANTITY_PLACES, denominator * ratio.denominator, rounding
-    )
+    return round_quantity(Fraction(quantity) * ratio, rounding)
+
+
+def round_quantity(quantity: Fraction, rounding: Rounding) -> Decimal:
+    """Round a computed quantity, an exact fraction, to `SCALED_QUANTITY_PLACES` decimal places."""
+    steps = divide(quantity.numerator * 10**SCALED_QUANTITY_PLACES, quantity.denominator, rounding)
     return Decimal(steps).scaleb(-SCALED_QUANTITY_PLACES, EXACT).normalize(EXACT)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 _DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 
 # Names that the time zone files contain and that name no place: the machine's own zone, and a stand-in for
 # "not set".
@@ -29,6 +30,16 @@ def local_date(instant: datetime, *, timezone: str) -> date:
     return instant.astimezone(ZoneInfo(timezone)).date()
 
 
+def day_of(instant: datetime, *, timezone: str) -> date:
+    """Find the day that has begun last; unlike the calendar's date it never goes back.
+
+    At 00:01 on 7 November 2010 St John's set its clocks to 23:01 on the 6th. The day of the 7th had begun
+    by then.
+    """
+    day = local_date(instant, timezone=timezone)
+    return day + _DAY if start_of_day(day + _DAY, timezone=timezone) <= instant else day
+
+
 def start_of_day(day: date, *, timezone: str) -> datetime:
     """Find the first instant of a local date."""
     midnight = datetime.combine(day, time(), tzinfo=ZoneInfo(timezone))
@@ -41,13 +52,27 @@ def start_of_day(day: date, *, timezone: str) -> datetime:
 
 def next_midnight(after: datetime, *, timezone: str) -> datetime:
     """Find the first local midnight after an instant, never at it."""
-    return start_of_day(_day_of(after, timezone=timezone) + _DAY, timezone=timezone)
+    return start_of_day(day_of(after, timezone=timezone) + _DAY, timezone=timezone)
 
 
 def first_midnight_at_or_after(instant: datetime, *, timezone: str) -> datetime:
     """Find the first local midnight that is not before an instant."""
-    midnight = start_of_day(_day_of(instant, timezone=timezone), timezone=timezone)
+    midnight = start_of_day(day_of(instant, timezone=timezone), timezone=timezone)
     return midnight if midnight == instant else next_midnight(instant, timezone=timezone)
+
+
+def floor_to_hour(instant: datetime, *, timezone: str) -> datetime:
+    """Find the start of the hour that clocks in the zone show: not all are whole hours away from UTC."""
+    hour = instant.replace(minute=0, second=0, microsecond=0)
+    if timezone == "UTC":
+        return hour
+    offset = instant.astimezone(ZoneInfo(timezone)).utcoffset()
+    assert offset is not None, "A local time has an offset."
+    beyond = offset % _HOUR
+    if not beyond:
+        return hour
+    shifted = hour - beyond
+    return shifted if instant - shifted < _HOUR else shifted + _HOUR
 
 
 def add_months(anchor: date, months: int) -> date:
@@ -82,24 +107,14 @@ def count_days(starts_at: datetime, ends_at: datetime, *, timezone: str) -> int:
     spans add up to the count of the whole.
     """
     assert starts_at <= ends_at, f"The span ends before it starts: {starts_at}, {ends_at}"
-    first = start_of_day(_day_of(starts_at, timezone=timezone), timezone=timezone)
-    last = start_of_day(_day_of(ends_at, timezone=timezone), timezone=timezone)
+    first = start_of_day(day_of(starts_at, timezone=timezone), timezone=timezone)
+    last = start_of_day(day_of(ends_at, timezone=timezone), timezone=timezone)
     return _whole_days(last - first)
 
 
 @cache
 def _read_timezones() -> frozenset[str]:
     return frozenset(available_timezones() - _NOT_TIMEZONES)
-
-
-def _day_of(instant: datetime, *, timezone: str) -> date:
-    """Find the day that has begun last; unlike the calendar's date it never goes back.
-
-    At 00:01 on 7 November 2010 St John's set its clocks to 23:01 on the 6th. The day of the 7th had begun
-    by then.
-    """
-    day = local_date(instant, timezone=timezone)
-    return day + _DAY if start_of_day(day + _DAY, timezone=timezone) <= instant else day
 
 
 def _find_change(day: date, *, after: datetime, until: datetime, timezone: str) -> datetime:

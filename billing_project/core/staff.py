@@ -15,7 +15,7 @@ GUARDED = ("apikey", "auditentry")
 GROUPS: Mapping[str, Iterable[str] | None] = {
     "Admin": None,
     "Finance": (
-        *("add_invoice", "change_invoice", "add_payment", "change_billrunitem"),
+        *("add_invoice", "change_invoice", "add_payment", "change_billrunitem", "add_usagecorrection"),
         *("add_customer", "change_customer", "change_subscription", "view_auditentry", "change_seller"),
     ),
     "Support": ("change_customer", "change_subscription"),

@@ -41,6 +41,11 @@ class DataFolder:
         return self.path / "static"
 
     @property
+    def archives(self) -> Path:
+        """The archives of usage events, unless the operator keeps them elsewhere."""
+        return self.path / "archives"
+
+    @property
     def secret_key(self) -> Path:
         """The file of the secret key that was made for this install."""
         return self.path / "secret_key"

@@ -28,6 +28,8 @@ SUPERUSER = "postgres"
 # too.
 ROLE = "billing"
 DATABASE = "billing"
+# Which it takes on to remove archived events, and for nothing else: see metering.archiving.role.
+ARCHIVER = "billing_archiver"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -104,10 +106,13 @@ def start_postgres(
 
 
 def prepare_database(*, socket_folder: Path) -> None:
-    """Make the platform's role and its database, where they are missing."""
+    """Make the platform's roles and its database, where they are missing."""
     with connect_as_superuser(socket_folder=socket_folder) as connection:
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ARCHIVER]).fetchone():
+            roles = sql.Identifier(ARCHIVER), sql.Identifier(ROLE)
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN ROLE {}").format(*roles))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(ROLE))

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from billing_project.core.api.fields import EnumField, NanosField, QuantityField, UtcDateTimeField
@@ -21,9 +22,12 @@ from catalog.models import (
     TrialUsage,
 )
 from catalog.models.plans import MAX_TRIAL_DAYS
+from catalog.operations.meters import MAX_GROUPS
+from catalog.property_filters import MAX_FILTERS, MAX_NAME_LENGTH, MAX_VALUES, FilterOperator
 from catalog.queries import PlanDetails, Quote, SkuDetails
 
 MAX_TAGS = 50
+COUNTING_FIELDS = ("aggregation", "percentile", "carries_over", "filters", "group_by")
 
 
 class ProductSerializer(OutputSerializer[Product]):
@@ -56,8 +60,40 @@ class UpdateProductInput(ProductInput):
     status = EnumField(CatalogStatus, required=False)
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
+class ScalarField(serializers.Field[Any, Any, Any, Any]):
+    """A text, a number or a boolean, taken as it is: the filter reads it, and says what is wrong with it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take the value as it is."""
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """Show the value as it is stored."""
+        return value
+
+
+class PropertyFilterInput(InputSerializer):
+    """A condition on a property of an event. A single value may be given as `value`."""
+
+    property = serializers.CharField(max_length=MAX_NAME_LENGTH)
+    operator = serializers.ChoiceField(choices=[operator.value for operator in FilterOperator])
+    value = ScalarField(required=False)
+    values = serializers.ListField(child=ScalarField(), required=False, max_length=MAX_VALUES)
+
+
+class PropertyFilterSerializer(serializers.Serializer[Any]):
+    """A condition on a property of an event, with its values as texts."""
+
+    property = serializers.CharField()
+    operator = serializers.ChoiceField(choices=[operator.value for operator in FilterOperator])
+    values = serializers.ListField(child=serializers.CharField())
+
+
 class MeterSerializer(OutputSerializer[Meter]):
     """A meter."""
+
+    filters = PropertyFilterSerializer(many=True)
 
     class Meta:
         model = Meter
@@ -68,6 +104,10 @@ class MeterSerializer(OutputSerializer[Meter]):
             "event_type",
             "property",
             "aggregation",
+            "percentile",
+            "carries_over",
+            "filters",
+            "group_by",
             "unit",
             "status",
             "created_at",
@@ -81,13 +121,24 @@ class MeterInput(InputSerializer):
     unit = serializers.CharField(required=False, allow_blank=True, max_length=64)
 
 
-class CreateMeterInput(MeterInput):
-    """A new meter. Unless told otherwise, it sums up the property, and without one counts the events."""
+class CountingInput(InputSerializer):
+    """How a new meter counts. Unless told otherwise, it sums up the property; without one, it counts."""
+
+    aggregation = EnumField(Aggregation, required=False)
+    percentile = QuantityField(required=False)
+    carries_over = serializers.BooleanField(required=False)
+    filters = serializers.ListField(child=PropertyFilterInput(), required=False, max_length=MAX_FILTERS)
+    group_by = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_NAME_LENGTH), required=False, max_length=MAX_GROUPS
+    )
+
+
+class CreateMeterInput(MeterInput, CountingInput):
+    """A new meter. What is not a plain sum or number of events needs a code."""
 
     code = serializers.CharField(required=False, max_length=401)
     event_type = serializers.CharField(max_length=200)
-    property = serializers.CharField(required=False, max_length=200)
-    aggregation = EnumField(Aggregation, required=False)
+    property = serializers.CharField(required=False, max_length=MAX_NAME_LENGTH)
 
 
 class UpdateMeterInput(MeterInput):
@@ -110,6 +161,12 @@ class SkuSerializer(serializers.Serializer[SkuDetails]):
     meter_event_type = serializers.CharField(source="price.meter.event_type", allow_null=True)
     meter_property = serializers.CharField(source="price.meter.property", allow_null=True)
     aggregation = EnumField(Aggregation, source="price.meter.aggregation", allow_null=True)
+    percentile = QuantityField(source="price.meter.percentile", allow_null=True)
+    carries_over = serializers.BooleanField(source="price.meter.carries_over", allow_null=True)
+    filters = PropertyFilterSerializer(source="price.meter.filters", many=True, allow_null=True)
+    group_by = serializers.ListField(
+        source="price.meter.group_by", child=serializers.CharField(), allow_null=True
+    )
     billing_timing = EnumField(BillingTiming, source="price.billing_timing", allow_null=True)
     tax_behavior = EnumField(TaxBehavior, source="price.tax_behavior", allow_null=True)
     tax_category = serializers.CharField(source="price.tax_category", allow_null=True)
@@ -134,7 +191,7 @@ class SkuInput(InputSerializer):
         return {**super().get_fields(), **make_input_fields()}
 
 
-class CreateSkuInput(SkuInput):
+class CreateSkuInput(SkuInput, CountingInput):
     """A new SKU, metered if it names a meter by its code or by what it counts, and licensed if not."""
 
     plan_id = serializers.UUIDField()
@@ -143,12 +200,11 @@ class CreateSkuInput(SkuInput):
     currency = serializers.CharField(max_length=3)
     meter_code = serializers.CharField(required=False, max_length=401)
     meter_event_type = serializers.CharField(required=False, max_length=200)
-    meter_property = serializers.CharField(required=False, max_length=200)
-    aggregation = EnumField(Aggregation, required=False)
+    meter_property = serializers.CharField(required=False, max_length=MAX_NAME_LENGTH)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse half a meter."""
-        if "meter_event_type" not in attrs and ("meter_property" in attrs or "aggregation" in attrs):
+        if "meter_event_type" not in attrs and attrs.keys() & {"meter_property", *COUNTING_FIELDS}:
             raise serializers.ValidationError(
                 {"meter_event_type": ["This says which events the meter counts."]}, code="required"
             )

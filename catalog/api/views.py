@@ -16,6 +16,7 @@ from billing_project.core.errors import InvalidInput
 from catalog.api.filters import MeterFilters, PlanFilters, ProductFilters, SkuFilters
 from catalog.api.pricing import split_params
 from catalog.api.serializers import (
+    COUNTING_FIELDS,
     CreateMeterInput,
     CreatePlanInput,
     CreateProductInput,
@@ -111,7 +112,7 @@ class MeterViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
         definition = MeterDefinition.read(
             event_type=given.pop("event_type"),
             property=given.pop("property", ""),
-            aggregation=given.pop("aggregation", None),
+            **_take_counting(given),
         )
         meter = create_meter(definition=definition, **given, at=self.at, actor=self.actor)
         return self.respond(meter, status=http.HTTP_201_CREATED)
@@ -236,6 +237,11 @@ def _take_meter(given: dict[str, Any]) -> MeterDefinition | None:
     return MeterDefinition.read(
         event_type=given.pop("meter_event_type"),
         property=given.pop("meter_property", ""),
-        aggregation=given.pop("aggregation", None),
         property_field="meter_property",
+        **_take_counting(given),
     )
+
+
+def _take_counting(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of an input how a meter counts."""
+    return {name: given.pop(name) for name in COUNTING_FIELDS if name in given}

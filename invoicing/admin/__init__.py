@@ -8,6 +8,7 @@ Always true: an action is the operation that the API calls, at the customer's ti
 
 from invoicing.admin.bill_runs import BillRunAdmin, BillRunItemAdmin
 from invoicing.admin.clocks import DrivenTestClockAdmin
+from invoicing.admin.corrections import PricedUsageCorrectionAdmin
 from invoicing.admin.invoices import InvoiceAdmin
 from invoicing.admin.lines import InvoiceCoverageAdmin, InvoiceLineAdmin, InvoiceTaxAdmin
 from invoicing.admin.payments import PaymentAdmin
@@ -23,4 +24,5 @@ __all__ = [
     "InvoiceLineAdmin",
     "InvoiceTaxAdmin",
     "PaymentAdmin",
+    "PricedUsageCorrectionAdmin",
 ]

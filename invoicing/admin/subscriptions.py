@@ -18,6 +18,7 @@ from billing_project.core.clock import now
 from billing_project.core.errors import BillingError
 from invoicing.models import Invoice
 from invoicing.runs.billing import bill_period
+from metering.admin.usage import USAGE_LINK, UsageMixin
 from subscriptions.admin import SubscriptionAdmin
 from subscriptions.admin.subscriptions import read_time
 from subscriptions.models import Subscription
@@ -26,11 +27,12 @@ INVOICES_SHOWN = 12
 
 
 @admin.register(Subscription)
-class BilledSubscriptionAdmin(SubscriptionAdmin):
-    """Who follows which plan, and what was asked for."""
+class BilledSubscriptionAdmin(UsageMixin, SubscriptionAdmin):
+    """Who follows which plan, what they have used, and what was asked for."""
 
     actions_detail = ("bill_now", *SubscriptionAdmin.actions_detail)
     related_lists = (
+        USAGE_LINK,
         RelatedList("Invoices", "invoicing_invoice", "subscription__id__exact"),
         RelatedList("In bill runs", "invoicing_billrunitem", "subscription__id__exact"),
         *SubscriptionAdmin.related_lists,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet, Sum
+from django.db.models import Prefetch, Q, QuerySet, Sum
 
 from invoicing.locks import InvoiceNotFound
 from invoicing.models import (
@@ -22,11 +22,15 @@ from invoicing.models import (
 
 @dataclass(frozen=True, slots=True)
 class BilledSoFar:
-    """What was billed for one key: the charge, its quantity, and the late part of that."""
+    """What was billed for one key: the charge, its quantity, and the late part of that.
+
+    `forgiven_nanos` is the part of the charge that is on void invoices, and counts as billed all the same.
+    """
 
     charge_nanos: int
     quantity: Decimal
     late_quantity: Decimal = Decimal(0)
+    forgiven_nanos: int = 0
 
 
 def get_invoice(invoice_id: UUID) -> Invoice:
@@ -103,7 +107,10 @@ def read_billed(*, segment_ids: Collection[UUID]) -> Mapping[str, BilledSoFar]:
         .order_by()
         .values("key")
         .annotate(
-            charges=Sum("charge_nanos"), quantities=Sum("quantity"), late_quantities=Sum("late_quantity")
+            charges=Sum("charge_nanos"),
+            quantities=Sum("quantity"),
+            late_quantities=Sum("late_quantity"),
+            forgiven=Sum("charge_nanos", filter=Q(invoice__status=InvoiceStatus.VOID)),
         )
     )
     return {
@@ -111,6 +118,7 @@ def read_billed(*, segment_ids: Collection[UUID]) -> Mapping[str, BilledSoFar]:
             charge_nanos=int(row["charges"]),
             quantity=row["quantities"] or Decimal(0),
             late_quantity=row["late_quantities"] or Decimal(0),
+            forgiven_nanos=int(row["forgiven"] or 0),
         )
         for row in billed
     }

@@ -24,7 +24,7 @@ class RatingItem:
 
     `share` is, for usage, the segment's part of its period, by which tiers, free units and bounds shrink; for
     a fee it is the segment's part of the full nominal period, by which the fee is prorated. `is_free` is the
-    trial's.
+    trial's. `forgiven_nanos` is the part of `billed_nanos` that nobody has to pay, and so gets back.
     """
 
     key: str
@@ -44,6 +44,7 @@ class RatingItem:
     billed_nanos: int
     billed_quantity: Decimal
     billed_late_quantity: Decimal = Decimal(0)
+    forgiven_nanos: int = 0
     tax_behavior: str
     tax_category: str
     period_start: datetime
@@ -53,3 +54,8 @@ class RatingItem:
     def is_billed(self) -> bool:
         """Whether an earlier invoice has billed some of it."""
         return bool(self.billed_nanos or self.billed_quantity)
+
+    @property
+    def creditable_nanos(self) -> int:
+        """Return how much of what was billed can be given back: what was asked for, and not forgiven."""
+        return max(self.billed_nanos - self.forgiven_nanos, 0)

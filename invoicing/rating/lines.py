@@ -47,7 +47,8 @@ def rate_items(items: Sequence[RatingItem], *, stage: Stage) -> tuple[RatedLine,
 
     Usage that was never billed has a line even where it is zero, so that an invoice shows every meter. An
     item that was billed and adds nothing has none, and neither has a fee in arrears before it is due. A line
-    may be negative, since a price can fall as the quantity grows.
+    may be negative, since a price can fall as the quantity grows, and the quantity can be corrected; but it
+    gives nothing back that was forgiven.
     """
     lines = []
     for item in items:
@@ -64,6 +65,11 @@ def _rate_item(item: RatingItem, *, stage: Stage) -> RatedLine:
     steps = list(charge.steps)
     if item.billed_nanos:
         steps.append(ChargeStep.once("billed-before", "Billed before", -item.billed_nanos))
+    charge_nanos = charge.amount_nanos - item.billed_nanos
+    if charge_nanos < -item.creditable_nanos:
+        kept_nanos = -item.creditable_nanos - charge_nanos
+        steps.append(ChargeStep.once("forgiven", "Forgiven before", kept_nanos))
+        charge_nanos += kept_nanos
     return RatedLine(
         key=item.key,
         kind=_kind_of_line(item),
@@ -76,7 +82,7 @@ def _rate_item(item: RatingItem, *, stage: Stage) -> RatedLine:
         quantity=EXACT.subtract(item.quantity, item.billed_quantity),
         unit=item.unit,
         unit_amount_nanos=_unit_amount(item, charge),
-        charge_nanos=charge.amount_nanos - item.billed_nanos,
+        charge_nanos=charge_nanos,
         tax_behavior=item.tax_behavior,
         tax_category=item.tax_category,
         period_start=item.period_start,

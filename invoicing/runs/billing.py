@@ -13,7 +13,7 @@ from invoicing.invoices.operations import DraftCoverage, write_draft
 from invoicing.invoices.queries import is_period_billed
 from invoicing.models import Invoice, InvoiceReason
 from invoicing.rating.lines import RatedLine, rate_items
-from invoicing.runs.composition import compose_period
+from invoicing.runs.composition import compose_corrections, compose_period
 from subscriptions.models import Period, Subscription
 from subscriptions.operations import roll_subscription
 from subscriptions.queries import find_next_period, find_period_at, get_period, get_subscription
@@ -67,30 +67,40 @@ def write_period_draft(
             period_start=period.starts_at,
             period_end=period.ends_at,
         ),
-        lines=rate_period(subscription=subscription, period=period, reason=reason),
+        lines=rate_period(subscription=subscription, period=period, reason=reason, at=at),
         at=at,
         actor=actor,
     )
 
 
 def rate_period(
-    *, subscription: Subscription, period: Period, reason: InvoiceReason
+    *, subscription: Subscription, period: Period, reason: InvoiceReason, at: datetime
 ) -> tuple[RatedLine, ...]:
     """Rate a period for one reason; the same for a bill and for its preview.
 
+    A final bill that is computed before the end takes levels to stay as they are until then.
+
     A closed period that already has its period-end invoice is rated in full again, less what was billed: that
     is how usage that came after the end of a subscription, or the lines of a void invoice, get billed.
+
+    The subscription's next invoice also sets right what was billed for earlier periods, where their usage has
+    been corrected since.
     """
     advance_period = _advance_period(period=period, reason=reason)
+    is_final = reason == InvoiceReason.PERIOD_END or not period.is_open
     composition = compose_period(
-        customer_id=subscription.customer_id, period=period, advance_period=advance_period
+        customer_id=subscription.customer_id,
+        period=period,
+        advance_period=advance_period,
+        at=max(at, period.ends_at) if is_final else at,
     )
     advance = rate_items(composition.advance, stage=Stage.FINAL)
     if reason == InvoiceReason.PERIOD_START:
         return advance
-    is_final = reason == InvoiceReason.PERIOD_END or not period.is_open
     arrears = rate_items(composition.arrears, stage=Stage.FINAL if is_final else Stage.IN_PROGRESS)
-    return (*arrears, *advance)
+    corrections = compose_corrections(customer_id=subscription.customer_id, period=period, at=at)
+    corrected = [line for line in rate_items(corrections, stage=Stage.FINAL) if line.charge_nanos]
+    return (*arrears, *corrected, *advance)
 
 
 @transaction.atomic
@@ -105,7 +115,7 @@ def bill_period_start(*, period_id: UUID, at: datetime, actor: Actor) -> Invoice
     assert period.number == 0
     if period.is_trial or is_period_billed(period_id=period.pk, reason=InvoiceReason.PERIOD_START):
         return None
-    lines = rate_period(subscription=subscription, period=period, reason=InvoiceReason.PERIOD_START)
+    lines = rate_period(subscription=subscription, period=period, reason=InvoiceReason.PERIOD_START, at=at)
     if not any(line.charge_nanos for line in lines):
         return None
     invoice, _ = write_period_draft(

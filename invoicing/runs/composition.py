@@ -4,23 +4,34 @@ The arithmetic is in `invoicing.rating`; here its inputs are gathered, with a co
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+from billing_project.core.errors import Busy
+from billing_project.core.periods import local_date
 from catalog.models import BillingTiming, Price, TrialUsage
 from catalog.pricing.registry import build_model
 from catalog.queries import read_prices
 from invoicing.invoices.queries import BilledSoFar, read_billed
 from invoicing.rating.items import RatingItem, RatingKind
-from metering.queries import NO_USAGE, MeterUsage, read_segment_usage
+from metering.queries import NO_USAGE, MeterUsage, list_unfilled_meters, read_segment_usage
+from metering.queries.corrections import has_corrections, list_voided_periods
 from subscriptions.models import Period, Segment, SubscriptionItem
 from subscriptions.proration import share_of_days
 from subscriptions.queries import list_items, list_segments
 
 NOTHING_BILLED = BilledSoFar(charge_nanos=0, quantity=Decimal(0))
+_MOMENT = timedelta(microseconds=1)
+
+
+class MeterFilling(Busy):
+    """A meter has not counted all the events yet that came before it."""
+
+    code = "meter_filling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,19 @@ class Composition:
 
     arrears: tuple[RatingItem, ...]
     advance: tuple[RatingItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Corrected:
+    """A settled period whose usage may have changed: by its own events, or where a level carries over."""
+
+    period: Period
+    segments: Sequence[Segment]
+    has_voids: bool
+
+    def is_concerned(self, price: Price) -> bool:
+        """Tell whether the usage that a price is on may have changed."""
+        return price.meter is not None and (self.has_voids or price.meter.carries_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +65,19 @@ class _Facts:
     billed: Mapping[str, BilledSoFar]
 
 
-def compose_period(*, customer_id: UUID, period: Period, advance_period: Period | None) -> Composition:
+def compose_period(
+    *, customer_id: UUID, period: Period, advance_period: Period | None, at: datetime
+) -> Composition:
     """Gather what an invoice for `period` is rated from, with the advance fees of `advance_period` if given.
 
     The advance period is the next one on a period-end invoice, and the first one itself on a period-start
-    invoice.
+    invoice. `at` is the customer's time.
+
+    Raises: MeterFilling.
     """
     wanted = [period] if advance_period is None else [period, advance_period]
     segments = _segments_by_period(wanted)
-    facts = _read_facts(
-        customer_id=customer_id,
-        subscription_id=period.subscription_id,
-        segments=[segment for part in segments.values() for segment in part],
-    )
+    facts = _read_facts(customer_id=customer_id, period=period, segments=segments, at=at)
     arrears = [
         item
         for segment in segments[period.pk]
@@ -67,6 +91,66 @@ def compose_period(*, customer_id: UUID, period: Period, advance_period: Period 
     return Composition(arrears=tuple(arrears), advance=tuple(advance))
 
 
+def compose_corrections(*, customer_id: UUID, period: Period, at: datetime) -> tuple[RatingItem, ...]:
+    """Gather the usage of settled periods that was corrected, if the invoice of `period` is to set it right.
+
+    That is the subscription's next one: that of its first period that is not settled. A period which is
+    closed and not settled yet takes its own corrections up by itself. Where nothing has been corrected since
+    it was billed, an item comes to what was billed of it.
+    """
+    if not has_corrections(customer_id) or _has_earlier_invoice(period):
+        return ()
+    items: list[RatingItem] = []
+    for corrected in _list_corrected(period):
+        facts = _read_facts(
+            customer_id=customer_id,
+            period=corrected.period,
+            segments={corrected.period.pk: corrected.segments},
+            at=max(at, corrected.period.ends_at),
+        )
+        items += [
+            _describe_correction(
+                _usage_item(period=corrected.period, segment=segment, price=price, facts=facts),
+                timezone=corrected.period.timezone,
+            )
+            for segment in corrected.segments
+            for price in _current_prices(facts.prices[segment.plan_version_id], segment=segment)
+            if corrected.is_concerned(price)
+        ]
+    return tuple(items)
+
+
+def _has_earlier_invoice(period: Period) -> bool:
+    """Tell whether an earlier period has yet to be settled, so that its invoice comes first."""
+    earlier = Period.objects.filter(subscription_id=period.subscription_id, number__lt=period.number)
+    return earlier.filter(settled_at__isnull=True).exists()
+
+
+def _list_corrected(period: Period) -> list[_Corrected]:
+    """List the other periods that are settled and may be billed wrongly by now.
+
+    A level that is carried over from a period in which something was corrected is wrong in all later ones.
+    """
+    numbers = list_voided_periods(period.subscription_id)
+    if not numbers:
+        return []
+    settled = Period.objects.filter(
+        subscription_id=period.subscription_id, settled_at__isnull=False, number__gte=min(numbers)
+    ).exclude(pk=period.pk)
+    periods = list(settled.order_by("number"))
+    segments = _segments_by_period(periods)
+    found = [_Corrected(each, segments[each.pk], each.number in numbers) for each in periods]
+    prices = read_prices({segment.plan_version_id for own in segments.values() for segment in own})
+    carries_over = any(price.meter and price.meter.carries_over for own in prices.values() for price in own)
+    return [corrected for corrected in found if corrected.has_voids or carries_over]
+
+
+def _describe_correction(item: RatingItem, *, timezone: str) -> RatingItem:
+    first = local_date(item.period_start, timezone=timezone)
+    last = local_date(item.period_end - _MOMENT, timezone=timezone)
+    return replace(item, description=f"Correction of {item.description}, {first} to {last}")
+
+
 def _segments_by_period(periods: Sequence[Period]) -> Mapping[UUID, Sequence[Segment]]:
     by_period: dict[UUID, list[Segment]] = {period.pk: [] for period in periods}
     for segment in list_segments([period.pk for period in periods]):
@@ -74,14 +158,33 @@ def _segments_by_period(periods: Sequence[Period]) -> Mapping[UUID, Sequence[Seg
     return by_period
 
 
-def _read_facts(*, customer_id: UUID, subscription_id: UUID, segments: Sequence[Segment]) -> _Facts:
-    segment_ids = [segment.pk for segment in segments]
+def _read_facts(
+    *, customer_id: UUID, period: Period, segments: Mapping[UUID, Sequence[Segment]], at: datetime
+) -> _Facts:
+    """Read what is needed of these segments, by period; only those of `period` are charged for usage."""
+    listed = [segment for part in segments.values() for segment in part]
+    prices = read_prices({segment.plan_version_id for segment in listed})
+    meters = {price.meter.pk: price.meter for own in prices.values() for price in own if price.meter}
+    _refuse_unfilled(meters.keys())
     return _Facts(
-        prices=read_prices({segment.plan_version_id for segment in segments}),
-        items={item.sku_id: item for item in list_items(subscription_id)},
-        usage=read_segment_usage(customer_id=customer_id, segment_ids=segment_ids),
-        billed=read_billed(segment_ids=segment_ids),
+        prices=prices,
+        items={item.sku_id: item for item in list_items(period.subscription_id)},
+        usage=read_segment_usage(
+            customer_id=customer_id,
+            period=period,
+            segments=segments[period.pk],
+            meters=meters.values(),
+            at=at,
+        ),
+        billed=read_billed(segment_ids=[segment.pk for segment in listed]),
     )
+
+
+def _refuse_unfilled(meter_ids: Collection[UUID]) -> None:
+    unfilled = list_unfilled_meters(meter_ids)
+    if unfilled:
+        codes = ", ".join(meter.code for meter in unfilled)
+        raise MeterFilling(f"Events that came before a meter are still being counted: {codes}.")
 
 
 def _rate_arrears(*, period: Period, segment: Segment, facts: _Facts) -> Iterable[RatingItem]:
@@ -160,6 +263,7 @@ def _usage_item(*, period: Period, segment: Segment, price: Price, facts: _Facts
         billed_nanos=billed.charge_nanos,
         billed_quantity=billed.quantity,
         billed_late_quantity=billed.late_quantity,
+        forgiven_nanos=billed.forgiven_nanos,
         tax_behavior=price.tax_behavior,
         tax_category=price.tax_category,
         period_start=segment.starts_at,
@@ -190,6 +294,7 @@ def _fee_item(
         is_free=is_free,
         billed_nanos=billed.charge_nanos,
         billed_quantity=billed.quantity,
+        forgiven_nanos=billed.forgiven_nanos,
         tax_behavior=price.tax_behavior,
         tax_category=price.tax_category,
         period_start=segment.starts_at,

@@ -54,7 +54,7 @@ def write_closing_draft(*, period_id: UUID, at: datetime, actor: Actor, skip_zer
         return None
     has_end_invoice = is_period_billed(period_id=period.pk, reason=InvoiceReason.PERIOD_END)
     reason = InvoiceReason.ON_DEMAND if has_end_invoice else InvoiceReason.PERIOD_END
-    lines = rate_period(subscription=subscription, period=period, reason=reason)
+    lines = rate_period(subscription=subscription, period=period, reason=reason, at=at)
     draft = find_period_draft(subscription_id=subscription.pk, period_id=period.pk)
     if _has_nothing_to_ask_for(lines, draft=draft, skip_zero=skip_zero):
         if draft is not None:

@@ -11,10 +11,11 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from billing_project.core.admin.bases import BigTableMixin, ReadOnlyAdmin
+from billing_project.core.admin.bases import BigTableMixin
 from billing_project.core.admin.columns import make_badge
 from billing_project.core.admin.details import make_link
 from customers.admin.search import find_customer_ids
+from metering.admin.corrections import CorrectableEventAdmin, annotate_void
 from metering.models import UsageEvent
 
 _NONE = "No customer is called that."
@@ -23,7 +24,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 @admin.register(UsageEvent)
-class UsageEventAdmin(BigTableMixin, ReadOnlyAdmin[UsageEvent]):
+class UsageEventAdmin(BigTableMixin, CorrectableEventAdmin):
     """The events of a customer, the latest received first. They have no pages of their own."""
 
     list_display = (
@@ -59,7 +60,7 @@ class UsageEventAdmin(BigTableMixin, ReadOnlyAdmin[UsageEvent]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageEvent]:
         """Select nothing until a customer is chosen."""
-        events = super().get_queryset(request)
+        events = annotate_void(super().get_queryset(request))
         return events if _is_id(request.GET.get("customer_id", "")) else events.none()
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> None:
@@ -68,6 +69,8 @@ class UsageEventAdmin(BigTableMixin, ReadOnlyAdmin[UsageEvent]):
     @admin.display(description="State")
     def state(self, event: UsageEvent) -> SafeString:
         """Show whether it counts for a subscription, and whether it missed its period."""
+        if event.is_void:  # type: ignore[attr-defined] # Annotated above.
+            return make_badge("Void")
         if not event.is_matched:
             return make_badge("Unmatched")
         return make_badge("Late" if event.is_late else "Matched")

@@ -1,19 +1,18 @@
-"""What the API shows of usage, and how events look on their way in.
+"""What the API shows of events, and how they look on their way in.
 
 The inputs only describe: a serializer for each event would cost more than all the rest of ingest, so that is
 read by `metering.ingest.decoding`, which keeps to what is written here.
 """
 
 from typing import Any
-from uuid import UUID
 
 from rest_framework import serializers
 
-from billing_project.core.api.fields import QuantityField, UtcDateTimeField
+from billing_project.core.api.fields import UtcDateTimeField
 from billing_project.core.api.serializers import InputSerializer
 from metering.ingest.decoding import MAX_ID_LENGTH, MAX_PROPERTIES_BYTES, MAX_TYPE_LENGTH
 from metering.ingest.incoming import RefusalCode
-from metering.queries import EventDetails, MeterSummary, PeriodName, UsageSummary
+from metering.queries import EventDetails
 
 
 class EventInput(InputSerializer):
@@ -95,48 +94,3 @@ class UsageEventSerializer(serializers.Serializer[EventDetails]):
     is_late = serializers.BooleanField(
         source="event.is_late", help_text="The period of its own time was closed when it came."
     )
-
-
-class UsageQuery(InputSerializer):
-    """Which period's usage is asked for."""
-
-    period = serializers.CharField(
-        default=PeriodName.CURRENT, help_text="`current`, `previous`, or the id of a period."
-    )
-
-    def validate_period(self, value: str) -> PeriodName | UUID:
-        """Read the name or the id of a period."""
-        if value in list(PeriodName):
-            return PeriodName(value)
-        return serializers.UUIDField().to_internal_value(value)
-
-
-class MeterUsageSerializer(serializers.Serializer[MeterSummary]):
-    """The usage of a meter. `unit` is left out if the meter has none, `late_value` if nothing was late."""
-
-    meter_id = serializers.CharField(source="meter.code")
-    value = QuantityField(source="usage.quantity")
-    unit = serializers.CharField(source="meter.unit", required=False)
-    late_value = QuantityField(
-        source="usage.late_quantity",
-        required=False,
-        help_text="The part that missed its own period.",
-    )
-
-    def to_representation(self, instance: MeterSummary) -> dict[str, Any]:
-        """Write what there is to say."""
-        shown = super().to_representation(instance)
-        if not instance.meter.unit:
-            del shown["unit"]
-        if not instance.usage.late_quantity:
-            del shown["late_value"]
-        return shown
-
-
-class UsageSerializer(serializers.Serializer[UsageSummary]):
-    """The usage of a subscription in a period, with every meter of its plan."""
-
-    period_id = serializers.UUIDField(source="period.id")
-    period_start = UtcDateTimeField(source="period.starts_at")
-    period_end = UtcDateTimeField(source="period.ends_at")
-    meters = MeterUsageSerializer(many=True)

@@ -1,10 +1,9 @@
-"""Events and usage over HTTP: `/v1/events` and `/v1/subscriptions/{id}/usage`."""
+"""Events over HTTP: `/v1/events`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status as http
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,12 +11,18 @@ from rest_framework.response import Response
 
 from billing_project.core.access.scopes import Access, Scope
 from billing_project.core.api.problems import CONTENT_TYPE, Problem
-from billing_project.core.api.serializers import InputSerializer
 from billing_project.core.api.views import ApiViewSet
 from billing_project.core.errors import BillingError, Conflict, InvalidInput
-from customers.queries import now_for
+from metering.api.cloudevents import (
+    CLOUD_FIELDS,
+    CloudEventInput,
+    address_cloud_events,
+    content_type_of,
+    read_cloud_events,
+)
 from metering.api.filters import EventFilters
-from metering.api.formats import EventParser, ExactJsonRenderer
+from metering.api.formats import CloudBatchParser, CloudEventParser, EventParser, ExactJsonRenderer, read_body
+from metering.api.parameters import read_query
 from metering.api.serializers import (
     EventBatchInput,
     EventBatchReportSerializer,
@@ -25,16 +30,14 @@ from metering.api.serializers import (
     EventQuery,
     EventReceiptSerializer,
     UsageEventSerializer,
-    UsageQuery,
-    UsageSerializer,
 )
 from metering.conf import read_batch_limit
+from metering.ingest.cloudevents import BATCH_TYPE, STRUCTURED_TYPE
 from metering.ingest.decoding import decode_batch, decode_single
-from metering.ingest.incoming import IngestReport, RefusalCode
+from metering.ingest.incoming import IncomingEvent, IngestReport, Refusal, RefusalCode
 from metering.models import UsageEvent
 from metering.operations import ingest_events
-from metering.queries import get_event, get_usage_period, read_event_details, read_usage_summary
-from subscriptions.queries import get_subscription
+from metering.queries import get_event, read_event_details
 
 # Which field a refusal is about, where it is about one.
 FIELDS: Mapping[RefusalCode, str] = {
@@ -67,7 +70,7 @@ class EventViewSet(ApiViewSet):
     query_params = {"retrieve": {"customer_id"}}
     page_keys = ("uid",)
     lookup_value_converter = "path"  # Ids are the sender's, and may have slashes.
-    parser_classes = (EventParser,)  # type: ignore[assignment] # The base is content with its own.
+    parser_classes = (EventParser, CloudEventParser, CloudBatchParser)  # type: ignore[assignment] # The base is content with its own.
     renderer_classes = (ExactJsonRenderer,)  # type: ignore[assignment]
 
     def list(self, request: Request) -> Response:
@@ -83,22 +86,52 @@ class EventViewSet(ApiViewSet):
         event = get_event(event_id=id, **read_query(EventQuery, request))
         return self.respond(read_event_details([event])[0])
 
-    @extend_schema(responses={201: EventReceiptSerializer, 200: EventReceiptSerializer})
+    @extend_schema(
+        request={
+            "application/json": EventInput,
+            STRUCTURED_TYPE: CloudEventInput,
+            BATCH_TYPE: CloudEventInput(many=True),
+        },
+        responses={
+            201: EventReceiptSerializer,
+            200: PolymorphicProxySerializer(
+                component_name="EventReceiptOrReport",
+                serializers=[EventReceiptSerializer, EventBatchReportSerializer],
+                resource_type_field_name=None,
+            ),
+            207: EventBatchReportSerializer,
+        },
+    )
     def create(self, request: Request) -> Response:
-        """Take an event in. It shows in the usage at once; sent again, it is a duplicate and counts once."""
-        event = decode_single(read_body(request))
-        report = ingest_events(events=[event], at=self.at)
-        if report.refusals:
-            (refusal,) = report.refusals
-            raise REFUSALS[refusal.code](refusal.detail, field=FIELDS.get(refusal.code))
-        receipt = {"accepted": True, "event_id": event.event_id, "duplicate": report.duplicates == 1}
-        return Response(receipt, status=http.HTTP_200_OK if report.duplicates else http.HTTP_201_CREATED)
+        """Take an event in. It shows in the usage at once; sent again, it is a duplicate and counts once.
+
+        CloudEvents 1.0 are taken, too: one in structured or binary mode is answered like an event, and a
+        batch of them as `/v1/events/batch` answers.
+        """
+        cloud_events = read_cloud_events(request)
+        if cloud_events is None:
+            return self._take_one(decode_single(read_body(request)), fields=FIELDS)
+        events = address_cloud_events(cloud_events, at=self.at)
+        if content_type_of(request) == BATCH_TYPE:
+            return self._take_all(events)
+        (event,) = events
+        return self._take_one(event, fields=CLOUD_FIELDS)
 
     @extend_schema(responses={200: EventBatchReportSerializer, 207: EventBatchReportSerializer})
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Take many events in, each by itself: 200 if none is rejected, 207 if some are, 422 if all are."""
-        events = decode_batch(read_body(request), limit=read_batch_limit())
+        return self._take_all(decode_batch(read_body(request), limit=read_batch_limit()))
+
+    def _take_one(self, event: IncomingEvent | Refusal, *, fields: Mapping[RefusalCode, str]) -> Response:
+        report = ingest_events(events=[event], at=self.at)
+        if report.refusals:
+            (refusal,) = report.refusals
+            raise REFUSALS[refusal.code](refusal.detail, field=fields.get(refusal.code))
+        receipt = {"accepted": True, "event_id": event.event_id, "duplicate": report.duplicates == 1}
+        return Response(receipt, status=http.HTTP_200_OK if report.duplicates else http.HTTP_201_CREATED)
+
+    def _take_all(self, events: Sequence[IncomingEvent | Refusal]) -> Response:
         report = ingest_events(events=events, at=self.at)
         if events and report.rejected == len(events):
             return self._refuse_all(report)
@@ -115,39 +148,6 @@ class EventViewSet(ApiViewSet):
             status=problem.status,
             content_type=CONTENT_TYPE,
         )
-
-
-class UsageViewSet(ApiViewSet):
-    """What a subscription has used."""
-
-    serializer_class = UsageSerializer
-    access = Access(read=Scope.METERING_READ)
-    query_params = {"retrieve": {"period"}}
-
-    @extend_schema(parameters=[UsageQuery])
-    def retrieve(self, request: Request, id: UUID) -> Response:  # noqa: A002 (the name in the path)
-        """Show what a subscription has used in a period, by meter, up to the last event that was answered."""
-        which = read_query(UsageQuery, request)["period"]
-        subscription = get_subscription(id)
-        at = now_for(customer_id=subscription.customer_id, real_now=self.at)
-        period = get_usage_period(subscription_id=id, which=which, at=at)
-        return self.respond(read_usage_summary(subscription=subscription, period=period))
-
-
-def read_body(request: Request) -> bytes:
-    """Read the body, which is JSON for ingest to decode; a request without one has none."""
-    body: Any = request.data
-    return body if isinstance(body, bytes) else b""
-
-
-def read_query(query: type[InputSerializer], request: Request) -> dict[str, Any]:
-    """Read the parameters of the query string.
-
-    Raises: rest_framework.exceptions.ValidationError.
-    """
-    serializer = query(data=request.query_params.dict())
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
 
 
 def write_report(report: IngestReport) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ MAX_ID_LENGTH = 255
 MAX_TYPE_LENGTH = 200
 MAX_PROPERTIES_BYTES = 16 * 1024
 MAX_PROPERTIES_DEPTH = 8
+TOO_DEEP = f"The properties are nested more than {MAX_PROPERTIES_DEPTH} deep."
 MAX_NUMBER_LENGTH = 100
 MAX_NUMBER_EXPONENT = 400  # Beyond any double; a short text must not be able to name a huge number.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,6 +26,9 @@ NUL = "\x00"
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
 )
+
+
+T = TypeVar("T")
 
 
 class NotJson(BillingError):
@@ -46,17 +50,23 @@ class TooManyEvents(InvalidInput):
     code = "too_many_events"
 
 
-class _Batch(msgspec.Struct, forbid_unknown_fields=True):
-    events: list[msgspec.Raw]
+class SentEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """An event as it was sent, with the right types, but not looked at any further."""
 
-
-class _SentEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str
     event_type: str
     customer_id: UUID
     timestamp: str
     subscription_id: UUID | None = None
     properties: dict[str, Any] = {}
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[SentEvent]
+
+
+class _RawBatch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[msgspec.Raw]
 
 
 class _OnlyId(msgspec.Struct):
@@ -67,7 +77,7 @@ class _InvalidNumber(ValueError):
     """A number is longer than any that is meant."""
 
 
-def _read_fraction(text: str) -> Decimal | int:
+def read_fraction(text: str) -> Decimal | int:
     """Read a JSON number with a point or an exponent; equal ones come out the same, however written."""
     if len(text) > MAX_NUMBER_LENGTH:
         raise _InvalidNumber(f"A number has more than {MAX_NUMBER_LENGTH} characters.")
@@ -81,9 +91,10 @@ def _read_fraction(text: str) -> Decimal | int:
     return whole if whole == number else number.normalize(EXACT)
 
 
-_BATCH = msgspec.json.Decoder(_Batch)
+_BATCH = msgspec.json.Decoder(_Batch, float_hook=read_fraction)
+_RAW_BATCH = msgspec.json.Decoder(_RawBatch)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
-_EVENT = msgspec.json.Decoder(_SentEvent, float_hook=_read_fraction)
+_EVENT = msgspec.json.Decoder(SentEvent, float_hook=read_fraction)
 _ID = msgspec.json.Decoder(_OnlyId)
 _CANONICAL = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
@@ -93,14 +104,21 @@ def decode_batch(body: bytes, *, limit: int) -> list[IncomingEvent | Refusal]:
 
     Raises: NotJson; NotABatch; TooManyEvents.
     """
-    _check_json(body)
     try:
-        events = _BATCH.decode(body).events
-    except msgspec.ValidationError as error:
-        raise NotABatch(f"The body is not a batch of events: {error}.") from None
-    if len(events) > limit:
-        raise TooManyEvents(f"A batch has at most {limit} events, not {len(events)}.", field="events")
-    return [decode_event(event, index=index) for index, event in enumerate(events)]
+        sent = _BATCH.decode(body).events
+    except (ValueError, RecursionError):
+        return _decode_each(body, limit=limit)
+    check_count(len(sent), limit=limit, field="events")
+    return [_read(event, index) for index, event in enumerate(sent)]
+
+
+def check_count(count: int, *, limit: int, field: str | None = None) -> None:
+    """Refuse a batch that is too long.
+
+    Raises: TooManyEvents.
+    """
+    if count > limit:
+        raise TooManyEvents(f"A batch has at most {limit} events, not {count}.", field=field)
 
 
 def decode_single(body: bytes) -> IncomingEvent | Refusal:
@@ -108,27 +126,54 @@ def decode_single(body: bytes) -> IncomingEvent | Refusal:
 
     Raises: NotJson.
     """
-    _check_json(body)
-    return decode_event(body, index=0)
+    event = decode_event(body, index=0)
+    if isinstance(event, Refusal):
+        check_json(body)
+    return event
 
 
 def decode_event(encoded: bytes | msgspec.Raw, *, index: int) -> IncomingEvent | Refusal:
     """Read one event; what cannot be accepted whatever is stored is refused here."""
+    sent = decode_as(_EVENT, encoded, index=index)
+    if isinstance(sent, Refusal):
+        return sent
+    return _read(sent, index)
+
+
+def decode_as(decoder: msgspec.json.Decoder[T], encoded: bytes | msgspec.Raw, *, index: int) -> T | Refusal:
+    """Read one event as a decoder has it, or say why it cannot be read."""
     try:
-        sent = _EVENT.decode(encoded)
+        return decoder.decode(encoded)
     except UnicodeDecodeError:
         return Refusal(index, None, RefusalCode.MALFORMED, "The event is not valid UTF-8.")
     except RecursionError:
         return Refusal(index, _find_id(encoded), RefusalCode.MALFORMED, "The event is nested too deep.")
     except ValueError as error:
         return Refusal(index, _find_id(encoded), RefusalCode.MALFORMED, f"{error}.")
+
+
+def _decode_each(body: bytes, *, limit: int) -> list[IncomingEvent | Refusal]:
+    """Read a batch in which not every event can be read, to say of each what is wrong with it.
+
+    Raises: NotJson; NotABatch; TooManyEvents.
+    """
+    check_json(body)
     try:
-        return _check(sent, index)
+        events = _RAW_BATCH.decode(body).events
+    except msgspec.ValidationError as error:
+        raise NotABatch(f"The body is not a batch of events: {error}.") from None
+    check_count(len(events), limit=limit, field="events")
+    return [decode_event(event, index=index) for index, event in enumerate(events)]
+
+
+def _read(sent: SentEvent, index: int) -> IncomingEvent | Refusal:
+    try:
+        return check_event(sent, timestamp=read_timestamp(sent.timestamp), index=index)
     except EventRefused as refused:
         return Refusal(index, sent.id[:MAX_ID_LENGTH], refused.code, refused.detail)
 
 
-def _check_json(body: bytes) -> None:
+def check_json(body: bytes) -> None:
     """Refuse what is not JSON at all, before anything is said about what is in it.
 
     Raises: NotJson.
@@ -139,16 +184,27 @@ def _check_json(body: bytes) -> None:
         raise NotJson(f"The body is not valid JSON: {error}.") from None
 
 
-def _check(sent: _SentEvent, index: int) -> IncomingEvent:
+def check_event(
+    sent: SentEvent, *, timestamp: datetime, index: int, is_stamped: bool = True
+) -> IncomingEvent:
     """Check what the types alone do not say, and bring the event into its canonical form.
+
+    An event that was sent without a time is stamped with the time at which it came. That is not part of its
+    content: sent again, it is the same event.
 
     Raises: EventRefused.
     """
     _check_name("id", sent.id, MAX_ID_LENGTH)
     _check_name("event_type", sent.event_type, MAX_TYPE_LENGTH)
-    timestamp = _read_timestamp(sent.timestamp)
     encoded = _encode_properties(sent.properties)
-    content = _CANONICAL.encode((sent.event_type, sent.subscription_id, timestamp, msgspec.Raw(encoded)))
+    content = _CANONICAL.encode(
+        (
+            sent.event_type,
+            sent.subscription_id,
+            timestamp if is_stamped else None,
+            msgspec.Raw(encoded),
+        )
+    )
     return IncomingEvent(
         index=index,
         event_id=sent.id,
@@ -169,8 +225,11 @@ def _check_name(field: str, text: str, limit: int) -> None:
         raise EventRefused(RefusalCode.MALFORMED, f"The {field} is empty or has a NUL character in it.")
 
 
-def _read_timestamp(text: str) -> datetime:
-    """Read an instant, in UTC. Digits beyond microseconds are dropped: rounding could leave its period."""
+def read_timestamp(text: str) -> datetime:
+    """Read an instant, in UTC. Digits beyond microseconds are dropped: rounding could leave its period.
+
+    Raises: EventRefused.
+    """
     if _TIMESTAMP.fullmatch(text) is None:  # Python's own reader lets one stray character pass.
         detail = "The timestamp is not an ISO 8601 time with an offset, such as 2026-02-28T14:30:00Z."
         raise EventRefused(RefusalCode.MALFORMED, detail)
@@ -178,7 +237,7 @@ def _read_timestamp(text: str) -> datetime:
         timestamp = datetime.fromisoformat(text)
         if timestamp < EARLIEST:
             raise EventRefused(RefusalCode.MALFORMED, f"The timestamp is before {EARLIEST.year}.")
-        return timestamp.astimezone(UTC)
+        return timestamp if timestamp.tzinfo is UTC else timestamp.astimezone(UTC)
     except (ValueError, OverflowError):
         raise EventRefused(RefusalCode.MALFORMED, "The timestamp is not a day or hour that exists.") from None
 
@@ -188,8 +247,12 @@ def _encode_properties(properties: dict[str, Any]) -> bytes:
 
     Raises: EventRefused.
     """
-    _check_depth(properties.values(), MAX_PROPERTIES_DEPTH)
-    encoded = _CANONICAL.encode(properties)
+    try:
+        encoded = _CANONICAL.encode(properties)
+    except RecursionError:
+        raise EventRefused(RefusalCode.MALFORMED, TOO_DEEP) from None
+    if encoded.count(b"{") + encoded.count(b"[") > MAX_PROPERTIES_DEPTH:  # Few are nested at all.
+        _check_depth(properties.values(), MAX_PROPERTIES_DEPTH)
     if len(encoded) > MAX_PROPERTIES_BYTES:
         detail = f"The properties are longer than {MAX_PROPERTIES_BYTES} bytes."
         raise EventRefused(RefusalCode.TOO_LONG, detail)
@@ -200,8 +263,7 @@ def _encode_properties(properties: dict[str, Any]) -> bytes:
 
 def _check_depth(values: Iterable[object], limit: int) -> None:
     if limit == 0:
-        detail = f"The properties are nested more than {MAX_PROPERTIES_DEPTH} deep."
-        raise EventRefused(RefusalCode.MALFORMED, detail)
+        raise EventRefused(RefusalCode.MALFORMED, TOO_DEEP)
     for value in values:
         if isinstance(value, dict):
             _check_depth(value.values(), limit - 1)

@@ -66,11 +66,16 @@ class IncomingEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class IngestReport(msgspec.Struct, frozen=True):
-    """What became of a batch. Each of its events is in exactly one of the three."""
+    """What became of a batch: each of its events is accepted, repeated or refused."""
 
     accepted: int
-    duplicates: int
+    repeated: tuple[IncomingEvent, ...]
     refusals: tuple[Refusal, ...]
+
+    @property
+    def duplicates(self) -> int:
+        """Return how many events were stored already."""
+        return len(self.repeated)
 
     @property
     def rejected(self) -> int:

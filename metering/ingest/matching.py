@@ -8,19 +8,17 @@ older than its subscription belongs to the first period.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
-from metering.aggregation.types import Aggregation, InvalidValue
+from billing_project.core.periods import floor_to_hour
+from metering.aggregation.rules import MeterRule
+from metering.aggregation.types import Contribution, InvalidValue
 from metering.ingest.incoming import EventRefused, IncomingEvent, RefusalCode
 
 FUTURE_TOLERANCE = timedelta(hours=1)
 FIRST_PERIOD = 0
-
-# A meter, and what an event adds to it.
-Contribution = tuple[UUID, Decimal]
 
 
 class CustomerFacts(msgspec.Struct, frozen=True, gc=False):
@@ -58,14 +56,16 @@ class SegmentFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     period_number: int
     starts_at: datetime
     ends_at: datetime
+    timezone: str
     closed_period_id: UUID | None = None
 
 
-class MeterFacts(msgspec.Struct, frozen=True):
-    """A meter that counts a type of event."""
+class Counted(msgspec.Struct, frozen=True, gc=False):
+    """What an event adds to a meter, and in which group."""
 
-    id: UUID
-    aggregation: Aggregation
+    rule: MeterRule
+    group_key: str
+    contribution: Contribution
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -78,17 +78,21 @@ class Facts(msgspec.Struct, frozen=True):
     customers: Mapping[UUID, CustomerFacts]
     subscriptions: Mapping[UUID, SubscriptionFacts]
     segments: Mapping[UUID, Sequence[SegmentFacts]]
-    meters: Mapping[str, Sequence[MeterFacts]]
+    rules: Mapping[str, Sequence[MeterRule]]
     candidates: Mapping[UUID, Sequence[SubscriptionFacts]]
     metered_types: Mapping[UUID, frozenset[str]]
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """Where an event counts. `late_period_id` is its period if that is closed: the subscription is over."""
+    """Where an event counts, and in which hour of its rollups: a local one, so that hours make up local days.
+
+    `late_period_id` is its period if that is closed: the subscription is over.
+    """
 
     subscription_id: UUID
     segment_id: UUID
     billed_at: datetime
+    hour_at: datetime
     is_late: bool
     late_period_id: UUID | None = None
 
@@ -142,20 +146,35 @@ def _choose_live(event: IncomingEvent, customer: CustomerFacts, facts: Facts) ->
     return live[0] if live else None
 
 
-def list_contributions(properties: Mapping[str, object], meters: Sequence[MeterFacts]) -> list[Contribution]:
+def count_event(
+    properties: Mapping[str, object], *, timestamp: datetime, rules: Sequence[MeterRule]
+) -> list[Counted]:
     """List what an event with these properties adds to the meters of its type.
 
     Raises: EventRefused.
     """
-    contributions = []
-    for meter in meters:
+    counted = []
+    try:
+        for rule in rules:
+            contribution = rule.count(properties, timestamp=timestamp)
+            if contribution is not None:
+                counted.append(Counted(rule, rule.find_group(properties), contribution))
+    except InvalidValue as error:
+        raise EventRefused(RefusalCode.INVALID_VALUE, str(error)) from None
+    return counted
+
+
+def count_stored_event(
+    properties: Mapping[str, object], *, timestamp: datetime, rules: Sequence[MeterRule]
+) -> list[Counted]:
+    """List what an event that was accepted adds: nothing to a younger meter that cannot count its value."""
+    counted = []
+    for rule in rules:
         try:
-            value = meter.aggregation.contribute(properties)
-        except InvalidValue as error:
-            raise EventRefused(RefusalCode.INVALID_VALUE, str(error)) from None
-        if value is not None:
-            contributions.append((meter.id, value))
-    return contributions
+            counted += count_event(properties, timestamp=timestamp, rules=[rule])
+        except EventRefused:
+            continue
+    return counted
 
 
 def place(*, timestamp: datetime, segments: Sequence[SegmentFacts]) -> Placement | None:
@@ -163,10 +182,12 @@ def place(*, timestamp: datetime, segments: Sequence[SegmentFacts]) -> Placement
     for segment in segments:
         if timestamp < segment.ends_at and segment.starts_at < segment.ends_at:
             is_early = timestamp < segment.starts_at
+            billed_at = segment.starts_at if is_early else timestamp
             return Placement(
                 subscription_id=segment.subscription_id,
                 segment_id=segment.id,
-                billed_at=segment.starts_at if is_early else timestamp,
+                billed_at=billed_at,
+                hour_at=floor_to_hour(billed_at, timezone=segment.timezone),
                 is_late=segment.closed_period_id is not None
                 or (is_early and segment.period_number > FIRST_PERIOD),
                 late_period_id=segment.closed_period_id,

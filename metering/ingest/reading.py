@@ -13,14 +13,14 @@ from uuid import UUID
 import msgspec
 
 from billing_project.core.errors import Busy
+from billing_project.core.statements import fetch_row, fetch_rows, write_uuids
 from catalog.models import CatalogStatus
-from catalog.queries import read_meters_by_event_type, read_prices
+from catalog.queries import read_prices
 from customers.models import CustomerStatus
 from customers.queries import read_customers
-from metering.aggregation.registry import build_aggregation
 from metering.ingest.incoming import IncomingEvent
-from metering.ingest.matching import CustomerFacts, Facts, MeterFacts, SegmentFacts, SubscriptionFacts
-from metering.ingest.statements import fetch_row, fetch_rows, write_uuids
+from metering.ingest.matching import CustomerFacts, Facts, SegmentFacts, SubscriptionFacts
+from metering.meters import group_rules, read_rules
 from subscriptions.locks import lock_slots_shared
 from subscriptions.models import SubscriptionStatus
 
@@ -34,13 +34,12 @@ FACTS = """
             subscription.status = %(cancelled)s, subscription.starts_at, subscription.ends_at,
             customer.status = %(closed)s, clock.now_at,
             CASE WHEN segment.id IS NOT NULL THEN json_build_array(
-                segment.id, subscription.id, period.number, segment.starts_at, segment.ends_at
+                segment.id, subscription.id, period.number, segment.starts_at, segment.ends_at,
+                period.timezone
             ) END
         ) ORDER BY period.number, segment.position), '[]')::text,
         (
-            SELECT coalesce(json_agg(
-                json_build_array(id, event_type, aggregation, property) ORDER BY id
-            ), '[]')::text
+            SELECT coalesce(json_agg(id ORDER BY id), '[]')::text
             FROM catalog_meter
             WHERE event_type = ANY(%(event_types)s::text[]) AND status = %(active)s
         )
@@ -62,7 +61,7 @@ CANDIDATES = """
 OWN_SEGMENTS = """
     SELECT coalesce(json_agg(json_build_array(
         segment.id, segment.subscription_id, period.number, segment.starts_at, segment.ends_at,
-        CASE WHEN period.closed_at IS NOT NULL THEN period.id END
+        period.timezone, CASE WHEN period.closed_at IS NOT NULL THEN period.id END
     ) ORDER BY period.number, segment.position), '[]')::text
     FROM (
         SELECT DISTINCT own.id
@@ -90,15 +89,8 @@ class _Row(msgspec.Struct, array_like=True):
     segment: SegmentFacts | None
 
 
-class _MeterRow(msgspec.Struct, array_like=True):
-    id: UUID
-    event_type: str
-    aggregation: str
-    property_name: str
-
-
 _ROWS = msgspec.json.Decoder(list[_Row])
-_METERS = msgspec.json.Decoder(list[_MeterRow])
+_METER_IDS = msgspec.json.Decoder(list[UUID])
 _SEGMENTS = msgspec.json.Decoder(list[SegmentFacts])
 
 _metered_types: dict[UUID, frozenset[str]] = {}
@@ -123,7 +115,7 @@ def read_facts(*, events: Collection[IncomingEvent], at: datetime) -> Facts:
     if not _find_subscription_ids(asking_ids) <= subscription_ids:
         raise Busy("A customer of the batch has just subscribed. Send it again.")
 
-    rows, meters = _read_rows(subscription_ids, {event.event_type for event in events})
+    rows, meter_ids = _read_rows(subscription_ids, {event.event_type for event in events})
     customers = {
         row.customer_id: CustomerFacts(row.customer_id, row.is_customer_closed, row.customer_now or at)
         for row in rows
@@ -148,7 +140,7 @@ def read_facts(*, events: Collection[IncomingEvent], at: datetime) -> Facts:
         customers=customers,
         subscriptions=subscriptions,
         segments=_group_open_segments(rows),
-        meters=_group_meters(meters),
+        rules=group_rules(read_rules(meter_ids)),
         candidates=candidates,
         metered_types=read_metered_types(versions),
     )
@@ -175,32 +167,27 @@ def read_own_segments(events: Collection[tuple[UUID, datetime]]) -> Segments:
 
 def read_metered_types(plan_version_ids: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     """Tell which types of event plan versions charge for. A version with a subscription never changes."""
-    missing = [version_id for version_id in plan_version_ids if version_id not in _metered_types]
-    if missing:
-        if len(_metered_types) + len(missing) > REMEMBERED_VERSIONS:
-            _metered_types.clear()
-        for version_id, prices in read_prices(missing).items():
-            meters = [price.meter for price in prices if price.meter is not None]
-            _metered_types[version_id] = frozenset(meter.event_type for meter in meters)
-    return {version_id: _metered_types[version_id] for version_id in plan_version_ids}
-
-
-def read_meters(event_types: Collection[str]) -> Mapping[str, Sequence[MeterFacts]]:
-    """Read the meters that count events of these types."""
-    return {
-        event_type: [
-            MeterFacts(
-                meter.pk, build_aggregation(aggregation=meter.aggregation, property_name=meter.property)
-            )
-            for meter in meters
-        ]
-        for event_type, meters in read_meters_by_event_type(event_types).items()
+    types = {
+        version_id: remembered
+        for version_id in plan_version_ids
+        if (remembered := _metered_types.get(version_id)) is not None
     }
+    missing = [version_id for version_id in plan_version_ids if version_id not in types]
+    if missing:
+        read = {
+            version_id: frozenset(price.meter.event_type for price in prices if price.meter is not None)
+            for version_id, prices in read_prices(missing).items()
+        }
+        if len(_metered_types) + len(read) > REMEMBERED_VERSIONS:
+            _metered_types.clear()
+        _metered_types.update(read)
+        types |= read
+    return types
 
 
 def _read_rows(
     subscription_ids: Collection[UUID], event_types: Collection[str]
-) -> tuple[list[_Row], list[_MeterRow]]:
+) -> tuple[list[_Row], list[UUID]]:
     parameters = {
         "subscription_ids": write_uuids(subscription_ids),
         "event_types": list(event_types),
@@ -208,8 +195,8 @@ def _read_rows(
         "closed": CustomerStatus.CLOSED.value,
         "active": CatalogStatus.ACTIVE.value,
     }
-    rows, meters = fetch_row(FACTS, parameters)
-    return _ROWS.decode(rows), _METERS.decode(meters)
+    rows, meter_ids = fetch_row(FACTS, parameters)
+    return _ROWS.decode(rows), _METER_IDS.decode(meter_ids)
 
 
 def _find_subscription_ids(customer_ids: Collection[UUID]) -> set[UUID]:
@@ -251,11 +238,3 @@ def _group_candidates(
         if subscription.customer_id in customer_ids:
             candidates[subscription.customer_id].append(subscription)
     return candidates
-
-
-def _group_meters(rows: Iterable[_MeterRow]) -> Mapping[str, Sequence[MeterFacts]]:
-    meters: defaultdict[str, list[MeterFacts]] = defaultdict(list)
-    for row in rows:
-        rule = build_aggregation(aggregation=row.aggregation, property_name=row.property_name)
-        meters[row.event_type].append(MeterFacts(row.id, rule))
-    return meters

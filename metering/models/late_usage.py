@@ -6,9 +6,10 @@ from billing_project.core.fields import id_field
 
 
 class LateUsage(models.Model):
-    """A closed period, after its subscription's end, that received events and must be billed once more.
+    """A closed period, after its subscription's end, that must be billed once more.
 
-    Written by ingest, taken by a bill run once the grace has passed, so that one bill takes many late events.
+    It received events, or some were taken back, in it or in an earlier one. Written by ingest and by
+    corrections, taken by a bill run once the grace has passed, so that one bill takes many late events.
     `noted_at` is in the customer's time. No foreign keys, as ingest locks no domain row.
     """
 

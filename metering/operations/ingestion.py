@@ -4,20 +4,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from django.db import transaction
 
 from billing_project.core.ids import make_id
+from metering.ingest.copying import copy_events
 from metering.ingest.incoming import EventRefused, IncomingEvent, IngestReport, Refusal, RefusalCode
 from metering.ingest.matching import (
     FUTURE_TOLERANCE,
-    Contribution,
+    Counted,
     Facts,
     SubscriptionFacts,
     check_customer,
     choose_subscription,
-    list_contributions,
+    count_event,
     place,
 )
 from metering.ingest.reading import Segments, read_facts, read_open_segments, read_own_segments
@@ -29,7 +31,15 @@ from metering.ingest.writing import (
     mark_late_usage,
     read_stored,
 )
+from metering.operations.notes import note_ingest
 from subscriptions.operations import ensure_periods
+
+
+class InsertEvents(Protocol):
+    """A way to store those events that are not stored yet, with their rollups; tells how many they were."""
+
+    def __call__(self, *, placed: Sequence[PlacedEvent], at: datetime) -> int:
+        """Store events."""
 
 
 @transaction.atomic
@@ -39,17 +49,39 @@ def ingest_events(*, events: Sequence[IncomingEvent | Refusal], at: datetime) ->
     What could not be read comes as a refusal, and stays one. An event that is stored already is a duplicate,
     or a conflict if its content is another, whatever would be said of it by now: what was accepted stays so.
 
+    What was not stored is noted, for some days.
+
     Raises: Busy if one of the customers subscribes at this very moment.
     Locks: slots (shared).
     """
+    report = _take_in(events, at=at, insert=insert_events)
+    if report.refusals or report.repeated:
+        note_ingest(events=events, report=report, at=at)
+    return report
+
+
+@transaction.atomic
+def ingest_many_events(*, events: Sequence[IncomingEvent | Refusal], at: datetime) -> IngestReport:
+    """Do the same for as many events as fit into memory; only the way they are stored is another.
+
+    Raises: Busy if one of the customers subscribes at this very moment.
+    Locks: slots (shared).
+    """
+    return _take_in(events, at=at, insert=copy_events)
+
+
+def _take_in(
+    events: Sequence[IncomingEvent | Refusal], *, at: datetime, insert: InsertEvents
+) -> IngestReport:
     readable = [event for event in events if isinstance(event, IncomingEvent)]
     unreadable = [event for event in events if isinstance(event, Refusal)]
     if not readable:
-        return IngestReport(accepted=0, duplicates=0, refusals=tuple(unreadable))
+        return IngestReport(accepted=0, repeated=(), refusals=tuple(unreadable))
     batch = _sort(readable, read_facts(events=readable, at=at))
     _place_waiting(batch)
-    fresh = _store(batch, at=at)
+    fresh = _store(batch, at=at, insert=insert)
     mark_late_usage(_list_marks(fresh, batch.facts))
+    repeated = [event for event in batch.known if batch.is_stored(event)]
     conflicts = [_refuse_conflict(event) for event in batch.known if not batch.is_stored(event)]
     refusals = [
         *unreadable,
@@ -58,7 +90,7 @@ def ingest_events(*, events: Sequence[IncomingEvent | Refusal], at: datetime) ->
     ]
     return IngestReport(
         accepted=len(fresh),
-        duplicates=len(batch.known) - len(conflicts),
+        repeated=tuple(repeated),
         refusals=tuple(sorted(refusals, key=lambda refusal: refusal.index)),
     )
 
@@ -69,7 +101,7 @@ class _Waiting:
 
     event: IncomingEvent
     subscription: SubscriptionFacts
-    contributions: Sequence[Contribution]
+    counted: Sequence[Counted]
 
 
 @dataclass(slots=True)
@@ -100,7 +132,9 @@ def _sort(events: Sequence[IncomingEvent], facts: Facts) -> _Batch:
         try:
             customer = check_customer(event, facts)
             subscription = choose_subscription(event, customer, facts)
-            contributions = list_contributions(event.properties, facts.meters.get(event.event_type, ()))
+            counted = count_event(
+                event.properties, timestamp=event.timestamp, rules=facts.rules.get(event.event_type, ())
+            )
         except EventRefused as refused:
             batch.refused.append((event, refused))
             continue
@@ -113,9 +147,9 @@ def _sort(events: Sequence[IncomingEvent], facts: Facts) -> _Batch:
             continue
         placement = place(timestamp=event.timestamp, segments=facts.segments.get(subscription.id, ()))
         if placement is None:
-            batch.waiting[key] = _Waiting(event, subscription, contributions)
+            batch.waiting[key] = _Waiting(event, subscription, counted)
         else:
-            batch.placed[key] = PlacedEvent(make_id(), event, placement, contributions)
+            batch.placed[key] = PlacedEvent(make_id(), event, placement, counted)
     return batch
 
 
@@ -132,7 +166,7 @@ def _place_waiting(batch: _Batch) -> None:
     for key, item in batch.waiting.items():
         placement = place(timestamp=item.event.timestamp, segments=segments.get(item.subscription.id, ()))
         assert placement is not None, f"No period of {item.subscription.id} takes {item.event.timestamp}."
-        batch.placed[key] = PlacedEvent(make_id(), item.event, placement, item.contributions)
+        batch.placed[key] = PlacedEvent(make_id(), item.event, placement, item.counted)
 
 
 def _make_periods(batch: _Batch) -> Segments:
@@ -156,18 +190,24 @@ def _read_closed(batch: _Batch) -> Segments:
     return read_own_segments(late) if late else {}
 
 
-def _store(batch: _Batch, *, at: datetime) -> list[PlacedEvent]:
+def _store(batch: _Batch, *, at: datetime, insert: InsertEvents) -> list[PlacedEvent]:
     """Insert what is placed, and find out what was there; return what was not."""
     placed = list(batch.placed.values())
-    inserted_count = insert_events(placed=placed, at=at) if placed else 0
+    inserted_count = insert(placed=placed, at=at) if placed else 0
     if inserted_count == len(placed) and not batch.refused:
         return placed
     stored = read_stored({*batch.placed, *(event.key for event, _ in batch.refused)})
     batch.hashes |= {key: row.content_hash for key, row in stored.items()}
-    batch.known += [event for event, _ in batch.refused if event.key in batch.hashes]
-    batch.refused = [(event, why) for event, why in batch.refused if event.key not in batch.hashes]
     fresh = [item for item in placed if stored[item.event.key].uid == item.uid]
     batch.known += [item.event for item in placed if stored[item.event.key].uid != item.uid]
+    # What this batch has stored itself was there for those that come after it.
+    stored_at = {item.event.key: item.event.index for item in fresh}
+    refused, batch.refused = batch.refused, []
+    for event, why in refused:
+        if event.key in batch.hashes and stored_at.get(event.key, -1) < event.index:
+            batch.known.append(event)
+        else:
+            batch.refused.append((event, why))
     return fresh
 
 

@@ -1,6 +1,6 @@
 """Giving events that came before their subscription the segment that they count in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,18 +8,18 @@ from django.db import transaction
 
 from billing_project.core import audit, events
 from billing_project.core.actors import Actor
+from catalog.queries import read_meters_by_event_type
+from metering.aggregation.rules import MeterRule
 from metering.events import UsagePartlyMatched
-from metering.ingest.incoming import EventRefused
 from metering.ingest.matching import (
     FUTURE_TOLERANCE,
-    Contribution,
-    MeterFacts,
     Placement,
-    list_contributions,
+    count_stored_event,
     place,
 )
-from metering.ingest.reading import read_metered_types, read_meters, read_open_segments, read_own_segments
+from metering.ingest.reading import read_metered_types, read_open_segments, read_own_segments
 from metering.ingest.writing import LateMark, MatchedEvent, mark_late_usage, match_events
+from metering.meters import build_rule
 from metering.models import UsageEvent
 from metering.queries import list_unmatched_events
 from subscriptions.locks import lock_slots_exclusive
@@ -56,14 +56,16 @@ def match_unmatched_events(*, subscription_id: UUID, at: datetime, actor: Actor)
     if not unmatched:
         return 0
     placements = _place(unmatched, subscription, at=at)
-    meters = read_meters(event_types)
+    rules = _read_rules(event_types)
     matched = [
         MatchedEvent(
             uid=event.uid,
             customer_id=customer_id,
             event_id=event.event_id,
             placement=placement,
-            contributions=_list_countable(event.properties, meters[event.event_type]),
+            counted=count_stored_event(
+                event.properties, timestamp=event.timestamp, rules=rules[event.event_type]
+            ),
         )
         for event, placement in zip(unmatched, placements, strict=True)
     ]
@@ -92,12 +94,6 @@ def _place(unmatched: Sequence[UsageEvent], subscription: Subscription, *, at: d
     return placements
 
 
-def _list_countable(properties: Mapping[str, object], meters: Sequence[MeterFacts]) -> list[Contribution]:
-    """List what a stored event adds. A meter that was made after it, and cannot count its value, does not."""
-    contributions: list[Contribution] = []
-    for meter in meters:
-        try:
-            contributions += list_contributions(properties, [meter])
-        except EventRefused:
-            continue
-    return contributions
+def _read_rules(event_types: Collection[str]) -> Mapping[str, Sequence[MeterRule]]:
+    meters = read_meters_by_event_type(event_types)
+    return {event_type: [build_rule(meter) for meter in meters[event_type]] for event_type in event_types}

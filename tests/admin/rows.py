@@ -19,7 +19,16 @@ from invoicing.models import (
 from invoicing.payments.operations import record_payment
 from invoicing.runs.billing import bill_period
 from invoicing.runs.finalization import finalize, prepare_finalization
-from metering.models import LateUsage, UsageEvent
+from metering.models import (
+    EventArchive,
+    EventImport,
+    IngestNote,
+    LateUsage,
+    MeterFill,
+    UsageCorrection,
+    UsageEvent,
+)
+from metering.operations import void_event
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionItem
 from subscriptions.operations import CancelWhen, cancel_subscription
 from tests.factories.catalog import make_plan, make_product, make_sku
@@ -62,6 +71,13 @@ def make_usage(subscription: Subscription, input_tokens: int = 4_977_500) -> Usa
     event = write_event(subscription, properties={"input_tokens": input_tokens, "output_tokens": 1})
     assert ingest(event).accepted == 1
     return UsageEvent.objects.get(customer_id=subscription.customer_id, event_id=event["id"])
+
+
+def void_usage(event: UsageEvent) -> UsageCorrection:
+    """Take an event back."""
+    return void_event(
+        customer_id=event.customer_id, event_id=event.event_id, reason="A test run", at=NOON, actor=TESTER
+    )
 
 
 def bill(subscription: Subscription) -> Invoice:
@@ -121,6 +137,15 @@ def make_rows() -> dict[str, Model]:
         period,
         Segment.objects.get(period=period),
         PlannedChange.objects.get(),
+        void_usage(make_usage(subscription, 1)),
+        MeterFill.objects.create(meter=Meter.objects.get()),
+        EventArchive.objects.create(
+            number=1, format="JsonLines", ended_by=NOON, file_name="1.gz", manifest_name="1", created_at=NOON
+        ),
+        EventImport.objects.create(
+            name="events.csv", format="Csv", content_hash=bytes(32), size_bytes=1, started_at=NOON
+        ),
+        IngestNote.objects.create(noted_at=NOON, customer_id=subscription.customer_id, code="duplicate"),
         LateUsage.objects.create(subscription_id=subscription.pk, period_id=period.pk, noted_at=NOON),
         invoice,
         line,

@@ -10,12 +10,14 @@ from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from metering.models import UsageRollup
+from metering.models import ArchivedEvent, ArchivedSegment, EventVoid, UsageRollup, UsageValue
 from tests.admin.core.conftest import MakeStaff
 from tests.admin.rows import bill_finally, make_rows, make_subscription, make_usage, park
 
 APPS = ("catalog", "customers", "subscriptions", "metering", "invoicing")
-WITHOUT_PAGE = {UsageRollup}  # Sums of events, and a key of six columns.
+# Sums of events, with keys of six columns; the events of a correction, which are on its page; and what an
+# archive has in it, for which there are its files.
+WITHOUT_PAGE = {UsageRollup, UsageValue, EventVoid, ArchivedEvent, ArchivedSegment}
 MODELS = [
     model for app in APPS for model in apps.get_app_config(app).get_models() if model not in WITHOUT_PAGE
 ]

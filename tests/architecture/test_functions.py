@@ -12,8 +12,26 @@ EXEMPT: dict[str, str] = {
     "metering.operations.ingestion.ingest_events: no actor": (
         "stores what a client says has happened, which changes nothing that the audit trail follows"
     ),
+    "metering.operations.notes.note_ingest: no actor": (
+        "keeps for some days what a client did, which changes nothing that the audit trail follows"
+    ),
+    "metering.operations.notes.delete_old_notes: no actor": (
+        "deletes what is kept for some days only, the same whoever asks"
+    ),
+    "metering.operations.ingestion.ingest_many_events: no actor": (
+        "stores what a client says has happened, which changes nothing that the audit trail follows"
+    ),
+    "metering.importing.operations.import_chunk: no actor": (
+        "stores what a file says has happened, for the import that an operator has begun"
+    ),
     "metering.operations.late_usage.take_late_usage: no at and no actor": (
         "takes marks off a list for the bill run, which records what it does about them"
+    ),
+    "metering.operations.rebuilding.rebuild_stretch: no at and no actor": (
+        "makes rows that follow from the stored events alone, the same whoever asks, and when"
+    ),
+    "metering.operations.undoing.undo_events: no at and no actor": (
+        "takes out of sums what a correction, which is recorded, says does not count"
     ),
     "subscriptions.operations.periods.ensure_periods: no at and no actor": (
         "makes rows that follow from the schedule alone, the same whoever asks, and when"

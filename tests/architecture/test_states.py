@@ -11,6 +11,8 @@ from tests.architecture.sources import PACKAGES, read_product
 
 TABLES: dict[str, str] = {
     "invoicing.Invoice": "invoicing.invoices.states.TRANSITIONS",
+    "metering.EventArchive": "metering.states.ARCHIVE_TRANSITIONS",
+    "metering.MeterFill": "metering.states.TRANSITIONS",
     "subscriptions.Subscription": "subscriptions.states.TRANSITIONS",
 }
 

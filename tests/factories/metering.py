@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from billing_project.core.ids import make_id
 from billing_project.core.money import EXACT
 from catalog.models import Aggregation, Meter, Plan
 from catalog.operations import MeterDefinition
@@ -23,6 +24,7 @@ from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 
 EVENT_TYPE = "llm.completion"
+UPLOAD = "upload"
 INPUT = "llm.completion.input_tokens"
 OUTPUT = "llm.completion.output_tokens"
 CALLS = "llm.completion:count"
@@ -40,6 +42,30 @@ def make_metered_plan(*, with_count: bool = False, **terms: Any) -> Plan:
         definition = MeterDefinition.read(event_type=EVENT_TYPE, aggregation=Aggregation.COUNT)
         make_sku(plan, name="calls", meter=definition)
     return plan
+
+
+def define_meter(aggregation: Aggregation, **rest: Any) -> MeterDefinition:
+    """Define a meter of the sizes of uploads; `rest` is that of `MeterDefinition.read`."""
+    if aggregation != Aggregation.COUNT:
+        rest = {"property": "size", **rest}
+    if aggregation == Aggregation.PERCENTILE:
+        rest = {"percentile": Decimal(95), **rest}
+    return MeterDefinition.read(event_type=UPLOAD, aggregation=aggregation, **rest)
+
+
+def make_plan_of(meters: Mapping[str, MeterDefinition], **terms: Any) -> Plan:
+    """Make a plan with a SKU for each of these meters, which both have the name that is given."""
+    plan = make_plan(**terms)
+    for name, definition in meters.items():
+        make_sku(plan, name=name, meter=definition, meter_code=name)
+    return plan
+
+
+def write_upload(
+    owner: Subscription | Customer, *, timestamp: datetime, **properties: object
+) -> dict[str, Any]:
+    """Write an upload with these properties, as a client does."""
+    return write_event(owner, event_type=UPLOAD, timestamp=timestamp, properties=properties)
 
 
 def write_event(
@@ -102,23 +128,31 @@ def read_totals(subscription: Subscription, *, period: int | None = None) -> dic
     return {code: usage.quantity for code, usage in read_usage(subscription, period=period).items()}
 
 
-def read_usage(subscription: Subscription, *, period: int | None = None) -> dict[str, MeterUsage]:
-    """Read the usage of a subscription by meter, in one period or in all."""
-    segments = Segment.objects.filter(subscription=subscription)
+def read_usage(
+    subscription: Subscription, *, period: int | None = None, at: datetime = NOON
+) -> dict[str, MeterUsage]:
+    """Read what a subscription is billed for by meter, in one period or in all."""
+    periods = Period.objects.filter(subscription=subscription)
     if period is not None:
-        segments = segments.filter(period__number=period)
-    found = read_segment_usage(
-        customer_id=subscription.customer_id, segment_ids=list(segments.values_list("pk", flat=True))
-    )
-    codes = dict(Meter.objects.values_list("pk", "code"))
+        periods = periods.filter(number=period)
     usage: dict[str, MeterUsage] = {}
-    for (_, meter_id), part in found.items():
-        before = usage.get(codes[meter_id], NO_USAGE)
-        usage[codes[meter_id]] = MeterUsage(
-            EXACT.add(before.quantity, part.quantity),
-            EXACT.add(before.late_quantity, part.late_quantity),
-            before.event_count + part.event_count,
+    meters = list(Meter.objects.all())
+    codes = {meter.pk: meter.code for meter in meters}
+    for one in periods:
+        found = read_segment_usage(
+            customer_id=subscription.customer_id,
+            period=one,
+            segments=list(one.segments.order_by("position")),
+            meters=meters,
+            at=at,
         )
+        for (_, meter_id), part in found.items():
+            before = usage.get(codes[meter_id], NO_USAGE)
+            usage[codes[meter_id]] = MeterUsage(
+                EXACT.add(before.quantity, part.quantity),
+                EXACT.add(before.late_quantity, part.late_quantity),
+                before.event_count + part.event_count,
+            )
     return usage
 
 
@@ -126,3 +160,15 @@ def close(subscription: Subscription, number: int, *, at: datetime) -> Period:
     """Close a period of a subscription."""
     period = Period.objects.get(subscription=subscription, number=number)
     return close_period(period_id=period.pk, at=at, actor=TESTER)
+
+
+def split_period(subscription: Subscription, *, at: datetime, number: int = 0) -> None:
+    """Part a period into two segments, as a change of the plan at `at` does."""
+    period = Period.objects.get(subscription=subscription, number=number)
+    segment = period.segments.order_by("position").last()
+    assert segment is not None, "A period has a segment."
+    ends_at = segment.ends_at
+    Segment.objects.filter(pk=segment.pk).update(ends_at=at)
+    segment.pk, segment.position = make_id(), segment.position + 1
+    segment.starts_at, segment.ends_at = at, ends_at
+    segment.save(force_insert=True)

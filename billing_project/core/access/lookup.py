@@ -3,13 +3,19 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 
 from billing_project.core.access.tokens import hash_token
 from billing_project.core.errors import NotAuthenticated
 from billing_project.core.models import ApiKey
+from billing_project.core.statements import fetch_rows_first
 
 LAST_USE_PRECISION = timedelta(minutes=1)
+COLUMNS = tuple(field.attname for field in ApiKey._meta.concrete_fields)
+
+# Every request begins with it.
+FIND_KEY = f"SELECT {', '.join(COLUMNS)} FROM {ApiKey._meta.db_table} WHERE key_hash = %(key_hash)s"  # noqa: S608 (names of ours)
 
 
 class UnknownKey(NotAuthenticated):
@@ -41,9 +47,7 @@ def authenticate(*, token: str, at: datetime) -> ApiKey:
 
     Raises: UnknownKey; KeyRevoked; KeyExpired; KeyOfOtherMode.
     """
-    row = ApiKey.objects.filter(key_hash=hash_token(token)).first()
-    if row is None:
-        raise UnknownKey("The API key is not known.")
+    row = _find(hash_token(token))
     if row.revoked_at is not None:
         raise KeyRevoked("The API key was revoked.")
     if not row.is_usable(at=at):
@@ -55,3 +59,14 @@ def authenticate(*, token: str, at: datetime) -> ApiKey:
         not_noted = Q(last_used_at__isnull=True) | Q(last_used_at__lte=stale_at)
         ApiKey.objects.filter(not_noted, pk=row.pk).update(last_used_at=at)
     return row
+
+
+def _find(key_hash: str) -> ApiKey:
+    """Find a key, as it is at this moment.
+
+    Raises: UnknownKey.
+    """
+    rows = fetch_rows_first(FIND_KEY, {"key_hash": key_hash})
+    if not rows:
+        raise UnknownKey("The API key is not known.")
+    return ApiKey.from_db(DEFAULT_DB_ALIAS, COLUMNS, rows[0])

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connection
 from rest_framework.throttling import BaseThrottle
 
 from billing_project.core.clock import now
 from billing_project.core.models import ApiKey, RateCounter
+from billing_project.core.statements import fetch_row
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(minutes=1)
 KEPT_FOR = timedelta(hours=1)
+
+COUNT_REQUEST = """
+    INSERT INTO core_ratecounter AS counter (caller, window_at, request_count)
+    VALUES (%(caller)s, %(window_at)s, 1)
+    ON CONFLICT (caller, window_at) DO UPDATE SET request_count = counter.request_count + 1
+    RETURNING request_count
+"""
 
 
 class KeyThrottle(BaseThrottle):
@@ -36,16 +43,7 @@ class KeyThrottle(BaseThrottle):
 
 def count_request(*, caller: str, at: datetime) -> int:
     """Count a request in its minute, and return how many the caller has sent in it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO core_ratecounter AS counter (caller, window_at, request_count) VALUES (%s, %s, 1)
-                ON CONFLICT (caller, window_at) DO UPDATE SET request_count = counter.request_count + 1
-            RETURNING request_count
-            """,
-            [caller, start_of_window(at)],
-        )
-        (count,) = cursor.fetchone()
+    (count,) = fetch_row(COUNT_REQUEST, {"caller": caller, "window_at": start_of_window(at)})
     return int(count)
 
 

@@ -78,6 +78,8 @@ def check_parameters(request: Request, *, known: Collection[str]) -> None:
 
     Raises: UnknownParameter; InvalidFilter.
     """
+    if not request.META.get("QUERY_STRING"):
+        return
     errors = [
         FieldError(name, "unknown_parameter", "There is no such parameter.")
         for name in request.query_params

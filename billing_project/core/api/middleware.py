@@ -73,11 +73,17 @@ class BodyLimitMiddleware:
 
 
 def find_body_problem(request: HttpRequest) -> Problem | None:
-    """Find out what is wrong with the length of a body; None if nothing is."""
+    """Find out what is wrong with the length of a body; None if nothing is.
+
+    A path that reads its body as it comes has a limit of its own, and needs no length if the server marks the
+    end: there the view counts.
+    """
     length = request.META.get("CONTENT_LENGTH") or ""
+    streamed_limit = settings.STREAMED_BODY_LIMITS.get(request.path)
     if not length and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
-        return LENGTH_REQUIRED
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        has_end = request.META.get("wsgi.input_terminated", False)
+        return None if streamed_limit is not None and has_end else LENGTH_REQUIRED
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if streamed_limit is None else streamed_limit
     if limit is not None and length.isdigit() and int(length) > limit:
         return replace(TOO_LARGE, detail=f"A request body has at most {limit} bytes.")
     return None

@@ -32,6 +32,31 @@ NEW_METER = {
     "display_name": "Input tokens",
     "unit": "token",
 }
+HALF_A_FILTER = {"filters-0-property": "model", "filters-0-operator": "Equals"}
+FILTERED_METER = {
+    "event_type": "llm.completion",
+    "property": "latency_ms",
+    "aggregation": "Percentile",
+    "percentile": "95",
+    "filters-0-property": "model",
+    "filters-0-operator": "In",
+    "filters-0-values": "small\r\nlarge\r\n",
+    "filters-1-property": "",
+    "filters-1-operator": "Equals",
+    "filters-1-values": "",
+    "filters-3-property": "error",
+    "filters-3-operator": "Missing",
+    "group_by": "model, region",
+    "code": "p95",
+    "display_name": "",
+    "unit": "ms",
+}
+
+
+def read_problems(answer: Any) -> list[str]:
+    """Read what a form says at its fields."""
+    errors = answer.context["adminform"].form.errors
+    return [problem for field, problems in errors.items() if field != "__all__" for problem in problems]
 
 
 def read_text(answer: Any) -> str:
@@ -152,13 +177,62 @@ class TestMeters:
         [
             ({"property": ""}, "A Sum meter needs a property."),
             ({"aggregation": "Count"}, "it takes no property."),
+            ({"aggregation": "Max"}, "Name a code: "),
+            ({"aggregation": "Percentile", "code": "p95"}, "needs a percentile"),
+            ({"percentile": "95"}, "A Sum meter takes no percentile."),
+            ({"percentile": "101"}, "less than or equal to 100"),
+            ({"carries_over": "on"}, "Only a WeightedSum meter carries over."),
+            ({"group_by": "model,model", "code": "x"}, "is there twice."),
+            ({**HALF_A_FILTER, "code": "x"}, "Filter 1: Equals takes one value."),
+            ({"filters-3-values": "small", "code": "x"}, "Filter 4: Enter the name of a property"),
         ],
     )
-    def test_show_a_refusal_in_the_form(self, staff: Client, values: dict[str, str], reason: str) -> None:
+    def test_show_a_refusal_at_its_field(self, staff: Client, values: dict[str, str], reason: str) -> None:
         answer = staff.post(f"{CATALOG}meter/add/", {**NEW_METER, **values})
 
-        assert reason in answer.content.decode()
+        assert [problem for problem in read_problems(answer) if reason in problem]
         assert not Meter.objects.exists()
+
+    def test_are_added_with_filters_and_groups(self, staff: Client) -> None:
+        staff.post(f"{CATALOG}meter/add/", FILTERED_METER)
+
+        meter = Meter.objects.get()
+        assert (meter.aggregation, meter.percentile, meter.group_by) == (
+            "Percentile",
+            95,
+            ["model", "region"],
+        )
+        assert meter.filters == [
+            {"property": "error", "operator": "Missing", "values": []},
+            {"property": "model", "operator": "In", "values": ["large", "small"]},
+        ]
+
+    def test_keep_what_was_typed_after_a_refusal(self, staff: Client) -> None:
+        page = staff.post(f"{CATALOG}meter/add/", {**FILTERED_METER, "percentile": ""}).content.decode()
+
+        assert re.search(r'<input[^>]*name="filters-0-property"[^>]*value="model"', page) is not None
+        assert re.search(r'<textarea[^>]*name="filters-0-values"[^>]*>\s*small\s+large</textarea>', page)
+        assert re.search(r'name="filters-3-operator".*?<option value="Missing" selected>', page, re.DOTALL)
+        assert "<details open>" in page  # The fourth filter is among those that are folded away.
+
+    def test_are_shown_in_words(self, staff: Client) -> None:
+        staff.post(f"{CATALOG}meter/add/", FILTERED_METER)
+
+        text = read_text(staff.get(f"{CATALOG}meter/{Meter.objects.get().pk}/change/"))
+
+        assert "Percentile 95 of latency_ms" in text
+        assert "error is not given model is one of &quot;large&quot;, &quot;small&quot; " in text
+        assert "Grouped by model, region " in text
+
+    def test_are_archived_and_brought_back(self, staff: Client) -> None:
+        staff.post(f"{CATALOG}meter/add/", NEW_METER)
+        meter = Meter.objects.get()
+
+        for status in ("Archived", "Active"):
+            body = {"display_name": "Input tokens", "unit": "token", "status": status}
+            staff.post(f"{CATALOG}meter/{meter.pk}/change/", body)
+            meter.refresh_from_db()
+            assert meter.status == status
 
     def test_keep_their_definition(self, staff: Client) -> None:
         staff.post(f"{CATALOG}meter/add/", NEW_METER)

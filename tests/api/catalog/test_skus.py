@@ -73,6 +73,10 @@ class TestCreate:
             "meter_event_type": "llm.completion",
             "meter_property": "input_tokens",
             "aggregation": "Sum",
+            "percentile": None,
+            "carries_over": False,
+            "filters": [],
+            "group_by": [],
             "billing_timing": "Arrears",
             "tax_behavior": "Exclusive",
             "tax_category": "",
@@ -125,7 +129,8 @@ class TestCreate:
         shown = client.post(URL, body).json()
 
         assert (shown["meter_code"], shown["meter_event_type"], shown["meter_property"]) == (None, None, None)
-        assert shown["aggregation"] is None
+        assert {shown[name] for name in ("aggregation", "percentile", "carries_over")} == {None}
+        assert (shown["filters"], shown["group_by"]) == (None, None)
         assert (shown["billing_timing"], shown["tax_behavior"], shown["tax_category"]) == (
             "Advance",
             "Inclusive",
@@ -148,6 +153,36 @@ class TestCreate:
 
         assert (shown["meter_code"], shown["aggregation"]) == (code, aggregation)
         assert list(Meter.objects.values_list("code", flat=True)) == [code]
+
+    @pytest.mark.parametrize(
+        "counting",
+        [
+            {"group_by": ["model"]},
+            {"filters": [{"property": "model", "operator": "In", "values": ["large", "small"]}]},
+            {"aggregation": "Percentile", "percentile": "95"},
+            {"aggregation": "WeightedSum", "carries_over": True},
+        ],
+    )
+    def test_makes_any_meter_under_a_code_of_its_own(
+        self, client: APIClient, plan: Plan, counting: dict[str, Any]
+    ) -> None:
+        refusal = client.post(URL, body_for(plan, **counting))
+        made, found = (client.post(URL, body_for(plan, **counting, meter_code="mine")) for _ in range(2))
+
+        assert read_problem(refusal) == (422, "meter_needs_code", [("meter_code", "meter_needs_code")])
+        assert (made.status_code, found.status_code) == (201, 201)
+        for shown in (made.json(), found.json()):
+            assert {name: shown[name] for name in counting} == counting
+        assert list(Meter.objects.values_list("code", flat=True)) == ["mine"]
+
+    def test_refuses_the_code_of_a_meter_without_its_groups(self, client: APIClient, plan: Plan) -> None:
+        body = body_for(plan, meter_code="mine")
+        client.post(URL, body)
+
+        answer = client.post(URL, {**body, "group_by": ["model"]})
+
+        assert read_problem(answer) == (409, "meter_code_taken", [("meter_code", "meter_code_taken")])
+        assert Sku.objects.count() == 1
 
     def test_finds_a_meter_by_its_code(self, client: APIClient, plan: Plan) -> None:
         client.post("/admin/v1/meters", {"code": "calls", "event_type": "llm.completion"})
@@ -195,6 +230,16 @@ class TestCreate:
                 LICENSED | {"aggregation": "Sum", "meter_code": "x"},
                 "invalid_input",
                 [("meter_event_type", "required")],
+            ),
+            (
+                LICENSED | {"group_by": ["model"], "meter_code": "x"},
+                "invalid_input",
+                [("meter_event_type", "required")],
+            ),
+            (
+                {"meter_code": "x", "filters": [{"property": "model", "operator": "Equals"}]},
+                "invalid_meter",
+                [("filters.0.values", "invalid_meter")],
             ),
             (LICENSED | {"meter_code": "x"}, "unknown_meter", [("meter_code", "unknown_meter")]),
             ({"aggregation": "Count"}, "invalid_meter", [("meter_property", "invalid_meter")]),

@@ -8,10 +8,19 @@ import pytest
 from django.db import transaction
 
 from billing_project.core import invariants
-from billing_project.core.models import AuditEntry
+from billing_project.core.models import AuditEntry, OutboxEvent
 from catalog.locks import lock_latest_version
 from catalog.models import CatalogStatus, Meter, Plan, PlanVersion, Price, Sku
-from catalog.operations import create_meter, publish_version, update_meter, update_plan, update_sku, versions
+from catalog.operations import (
+    MeterDefinition,
+    create_meter,
+    find_or_make_meter,
+    publish_version,
+    update_meter,
+    update_plan,
+    update_sku,
+    versions,
+)
 from catalog.operations.meters import MeterCodeTaken, MeterInUse
 from catalog.operations.skus import MeterArchived
 from catalog.queries import get_latest_version, get_plan_version
@@ -28,6 +37,10 @@ def in_order() -> Iterator[None]:
     yield
     breaches = [breach for finding in invariants.run_checks() for breach in finding.breaches]
     assert breaches == []
+
+
+def list_events() -> list[str]:
+    return list(OutboxEvent.objects.order_by("position").values_list("name", flat=True))
 
 
 def list_numbers(plan: Plan) -> list[int]:
@@ -173,9 +186,39 @@ class TestCreateMeter:
         refused = errors_of(outcomes)
         assert [type(error) for error in refused] == [MeterCodeTaken] * 5
         assert Meter.objects.count() == 1
+        assert list_events() == ["meter.created"]
+
+
+class TestFindOrMakeMeter:
+    def test_gives_everybody_the_one_meter_of_a_code(self) -> None:
+        definition = MeterDefinition.read(event_type="llm.completion", group_by=["model"])
+        find = partial(find_or_make_meter, definition=definition, code="calls", at=NOON, actor=TESTER)
+
+        outcomes = race(*[find] * 6)
+
+        assert errors_of(outcomes) == []
+        assert {meter.pk for meter in outcomes} == {Meter.objects.get().pk}
+        assert list_events() == ["meter.created"]
 
 
 class TestUpdateMeter:
+    def test_tells_of_each_change_once_and_in_order(self) -> None:
+        meter = create_meter(definition=INPUT_TOKENS, at=NOON, actor=TESTER)
+        change = partial(update_meter, meter_id=meter.pk, at=NOON, actor=TESTER)
+
+        outcomes = race(
+            *[partial(change, changes={"status": CatalogStatus.ARCHIVED})] * 3,
+            *[partial(change, changes={"status": CatalogStatus.ACTIVE})] * 3,
+        )
+
+        assert errors_of(outcomes) == []
+        changes = list_events()[1:]
+        assert changes == ["meter.archived", "meter.restored"] * (len(changes) // 2) + (
+            ["meter.archived"] * (len(changes) % 2)
+        )
+        meter.refresh_from_db()
+        assert (meter.status == CatalogStatus.ARCHIVED) == (len(changes) % 2 == 1)
+
     def test_archives_a_meter_or_lets_a_price_use_it_and_not_both(self) -> None:
         for number in range(5):
             meter = create_meter(definition=INPUT_TOKENS, code=f"tokens-{number}", at=NOON, actor=TESTER)

@@ -6,6 +6,7 @@ it; and where a lock is what keeps them apart, a control shows what happens with
 
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 
 from billing_project.core.contention import is_contention
 from billing_project.core.errors import Busy
-from catalog.models import BillingCadence
+from catalog.models import Aggregation, BillingCadence
 from metering.ingest import reading
 from metering.ingest.incoming import IngestReport
 from metering.models import LateUsage, UsageEvent, UsageRollup
@@ -29,13 +30,16 @@ from tests.factories.metering import (
     INPUT,
     close,
     count_report,
+    define_meter,
     get_period_number,
     get_stored,
     ingest,
     list_codes,
     make_metered_plan,
+    make_plan_of,
     read_totals,
     write_event,
+    write_upload,
 )
 from tests.factories.subscriptions import find_breaches, subscribe, utc
 
@@ -108,6 +112,30 @@ class TestBatches:
 
         assert errors_of(race(*[partial(send, sender) for sender in range(8)])) == []
         assert read_totals(subscription)[INPUT] == 8000
+        assert UsageRollup.objects.values("stripe").distinct().count() > 1
+        assert find_breaches() == []
+
+    def test_of_one_hot_customer_come_to_the_same_by_every_aggregation(self) -> None:
+        meters = {name: define_meter(Aggregation(name), group_by=["region"]) for name in Aggregation.values}
+        subscription = subscribe(plan=make_plan_of(meters))
+
+        def send(sender: int) -> None:
+            for number in range(10):
+                sizes = range(sender + number, sender + number + 10)
+                ingest(
+                    *[
+                        write_upload(subscription, timestamp=NOON, size=size, region=size % 3)
+                        for size in (sizes if sender % 2 else reversed(sizes))
+                    ]
+                )
+
+        assert errors_of(race(*[partial(send, sender) for sender in range(8)])) == []
+        totals = read_totals(subscription)
+        # Eight times ten times ten of 0..9, of 1..10, and so on up to 16..25: 800 that are 12.5 on average.
+        assert totals["Count"] == 800
+        assert totals["Sum"] == 10_000
+        assert totals["Average"] == Decimal("12.5")
+        assert (totals["Min"], totals["Max"], totals["UniqueCount"]) == (0, 25, 26)
         assert UsageRollup.objects.values("stripe").distinct().count() > 1
         assert find_breaches() == []
 

@@ -2,14 +2,16 @@
 
 import pytest
 
-from catalog.invariants import check_prices, check_skus, check_versions
-from catalog.models import CatalogStatus, PlanVersion, Price, Sku
-from catalog.operations import update_sku
+from catalog.invariants import check_meters, check_prices, check_skus, check_versions
+from catalog.models import CatalogStatus, Meter, PlanVersion, Price, Sku
+from catalog.operations import MeterDefinition, create_meter, update_sku
 from catalog.queries import get_latest_version
 from tests.factories.catalog import make_plan, make_sku, publish
 from tests.factories.core import NOON, TESTER
 
 pytestmark = pytest.mark.django_db
+
+SMALL_OR_LARGE = {"property": "model", "operator": "In", "values": ["small", "large"]}
 
 
 @pytest.fixture(autouse=True)
@@ -22,10 +24,12 @@ def catalogue() -> None:
     archive = CatalogStatus.ARCHIVED
     update_sku(sku_id=archived.pk, changes={"status": archive}, at=NOON, actor=TESTER)
     make_sku(make_plan(), pricing_model="Flat", meter=None)
+    definition = MeterDefinition.read(event_type="llm.completion", filters=[SMALL_OR_LARGE])
+    create_meter(definition=definition, code="calls", at=NOON, actor=TESTER)
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
-    assert [*check_versions(), *check_prices(), *check_skus()] == []
+    assert [*check_versions(), *check_prices(), *check_meters(), *check_skus()] == []
 
 
 class TestCheckVersions:
@@ -60,6 +64,23 @@ class TestCheckPrices:
 
         assert list(check_prices()) == [
             f"Price {price.pk} has parameters that are not those of a PerUnit price."
+        ]
+
+
+class TestCheckMeters:
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            [{"property": "model", "operator": "Like", "values": ["small"]}],
+            [SMALL_OR_LARGE],
+            [7],
+        ],
+    )
+    def test_finds_filters_in_another_form(self, filters: list[object]) -> None:
+        meter = Meter.objects.create(code="x", event_type="x", aggregation="Count", filters=filters)
+
+        assert list(check_meters()) == [
+            f"Meter {meter.pk} has filters that are not in the form in which they are stored."
         ]
 
 

@@ -6,9 +6,20 @@ import pytest
 from django.db import connection
 
 from billing_project.core.ids import make_id
-from metering.invariants import check_owners, check_rollups
+from catalog.models import Aggregation
+from metering.invariants import check_corrections, check_owners, check_rollups
+from metering.models import UsageRollup
+from tests.factories.core import NOON
+from tests.factories.corrections import void
 from tests.factories.customers import make_customer
-from tests.factories.metering import ingest, make_metered_plan, write_event
+from tests.factories.metering import (
+    define_meter,
+    ingest,
+    make_metered_plan,
+    make_plan_of,
+    write_event,
+    write_upload,
+)
 from tests.factories.subscriptions import subscribe
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +56,38 @@ class TestCheckRollups:
         run(change)
 
         assert len(list(check_rollups())) >= 2  # One for each of two meters at least.
+
+    @pytest.mark.parametrize(
+        ("aggregation", "change"),
+        [
+            (Aggregation.WEIGHTED_SUM, "UPDATE metering_usagerollup SET moment = moment + 1"),
+            (Aggregation.WEIGHTED_SUM, "UPDATE metering_usagerollup SET moment = NULL"),
+            (Aggregation.LATEST, "UPDATE metering_usagerollup SET lead_rank = lead_rank + 1"),
+            (Aggregation.MAX, "UPDATE metering_usagerollup SET lead_value = lead_value + 1"),
+            (Aggregation.PERCENTILE, "UPDATE metering_usagevalue SET value = '6'"),
+            (Aggregation.PERCENTILE, "UPDATE metering_usagevalue SET event_count = 2"),
+            (Aggregation.UNIQUE_COUNT, "DELETE FROM metering_usagevalue"),
+            (Aggregation.SUM, "UPDATE metering_usagerollup SET group_key = '[\"us\"]'"),
+        ],
+    )
+    def test_finds_a_state_that_is_wrong(self, aggregation: Aggregation, change: str) -> None:
+        subscription = subscribe(plan=make_plan_of({"meter": define_meter(aggregation, group_by=["region"])}))
+        ingest(write_upload(subscription, timestamp=NOON, size=5, region="eu"))
+        assert list(check_rollups()) == []
+
+        run(change)
+
+        assert list(check_rollups())
+
+    def test_says_nothing_of_events_whose_segment_is_unknown(self) -> None:
+        subscription = subscribe(plan=make_metered_plan())
+        ingest(write_event(subscription, id="stray"))
+        UsageRollup.objects.all().delete()
+
+        run("UPDATE metering_usageevent SET segment_id = %s", make_id())
+
+        assert list(check_rollups()) == []
+        assert len(list(check_owners())) == 1
 
     def test_finds_an_event_that_is_gone(self) -> None:
         subscription = subscribe(plan=make_metered_plan())
@@ -96,3 +139,44 @@ class TestCheckOwners:
         run("UPDATE metering_usagerollup SET segment_id = %s", make_id())
 
         assert [breach for breach in check_owners() if "no events" in breach]
+
+
+class TestCheckCorrections:
+    def void_one(self) -> None:
+        subscription = subscribe(plan=make_metered_plan())
+        event = write_event(subscription)
+        ingest(event, write_event(subscription))
+        void(event)
+
+    def test_finds_none_in_what_was_taken_back(self) -> None:
+        self.void_one()
+
+        assert list(check_corrections()) == list(check_rollups()) == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE metering_eventvoid SET event_uid = gen_random_uuid()",
+            "UPDATE metering_eventvoid SET segment_id = NULL",
+            "UPDATE metering_eventvoid SET customer_id = gen_random_uuid()",
+            "UPDATE metering_usagecorrection SET event_count = 2",
+            "DELETE FROM metering_eventvoid",
+        ],
+    )
+    def test_finds_one_that_is_about_something_else(self, change: str) -> None:
+        self.void_one()
+
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for table in ("usagecorrection", "eventvoid"):
+                cursor.execute(f"ALTER TABLE metering_{table} DISABLE TRIGGER USER")
+            cursor.execute(change)
+
+        assert len(list(check_corrections())) == 1
+
+    def test_finds_a_void_that_was_not_undone(self) -> None:
+        self.void_one()
+
+        run("UPDATE metering_usagerollup SET total = total + 10, event_count = event_count + 1")
+
+        assert len(list(check_rollups())) == 2

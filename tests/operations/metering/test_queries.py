@@ -1,5 +1,6 @@
 """Reading usage."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from billing_project.core.errors import NotFound
 from billing_project.core.ids import make_id
-from catalog.models import BillingCadence
-from metering.models import UsageEvent, UsageRollup
+from catalog.models import Aggregation, BillingCadence, Meter
+from metering.models import UsageEvent
 from metering.queries import (
     MeterUsage,
     PeriodName,
@@ -21,10 +23,20 @@ from metering.queries import (
     read_segment_usage,
     read_usage_summary,
 )
-from subscriptions.models import Subscription
+from subscriptions.models import Segment, Subscription
 from subscriptions.operations import CancelWhen, cancel_subscription, ensure_periods
 from tests.factories.core import NOON, TESTER
-from tests.factories.metering import INPUT, OUTPUT, ingest, make_metered_plan, write_event
+from tests.factories.metering import (
+    INPUT,
+    OUTPUT,
+    define_meter,
+    ingest,
+    make_metered_plan,
+    make_plan_of,
+    read_usage,
+    write_event,
+    write_upload,
+)
 from tests.factories.subscriptions import subscribe, utc
 
 pytestmark = pytest.mark.django_db
@@ -36,33 +48,65 @@ def make_daily(**options: Any) -> Subscription:
     return subscribe(plan=make_metered_plan(billing_cadence=BillingCadence.DAILY), **options)
 
 
+def write_sql(query: QuerySet[Any]) -> str:
+    with connection.cursor() as cursor:
+        return str(cursor.mogrify(*query.query.sql_with_params()))
+
+
 class TestReadSegmentUsage:
     def test_adds_up_hours_and_stripes(self, django_assert_num_queries: DjangoAssertNumQueries) -> None:
         subscription = subscribe(plan=make_metered_plan())
         ingest(write_event(subscription), write_event(subscription, timestamp=NOON + timedelta(hours=1)))
-        rollup = UsageRollup.objects.order_by("meter_id")[0]
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE metering_usagerollup SET stripe = (stripe + 1) %% 8 WHERE hour_at = %s", [NOON]
             )
-        (segment,) = subscription.segments.all()
+        segment = subscription.segments.select_related("period").get()
+        meters = {meter.code: meter for meter in Meter.objects.all()}
 
         with django_assert_num_queries(1):
-            usage = read_segment_usage(customer_id=subscription.customer_id, segment_ids=[segment.pk])
+            usage = read_segment_usage(
+                customer_id=subscription.customer_id,
+                period=segment.period,
+                segments=[segment],
+                meters=meters.values(),
+                at=NOON,
+            )
 
-        assert {quantity.quantity for quantity in usage.values()} == {Decimal(20), Decimal(4)}
-        assert usage[segment.pk, rollup.meter_id].event_count == 2
+        assert usage == {
+            (segment.pk, meters[INPUT].pk): MeterUsage(Decimal(20), Decimal(0), 2),
+            (segment.pk, meters[OUTPUT].pk): MeterUsage(Decimal(4), Decimal(0), 2),
+        }
+
+    def test_passes_over_what_comes_in_while_it_reads(self) -> None:
+        subscription = subscribe(plan=make_plan_of({"meter": define_meter(Aggregation.MAX)}))
+
+        def ingest_first(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+            if "DISTINCT ON" in sql:  # The totals have been read.
+                ingest(write_upload(subscription, timestamp=NOON, size=5))
+            return execute(sql, *rest)
+
+        with connection.execute_wrapper(ingest_first):
+            assert read_usage(subscription) == {}
+        assert read_usage(subscription) == {"meter": MeterUsage(Decimal(5), Decimal(0), 1)}
 
     def test_leaves_out_what_has_none_and_what_is_not_asked_for(self) -> None:
         first, second = subscribe(plan=make_metered_plan()), subscribe(plan=make_metered_plan())
         ingest(write_event(first), write_event(second))
-        segment = first.segments.get()
+        period = first.periods.get()
+        meters = list(Meter.objects.order_by("code"))
 
-        assert read_segment_usage(customer_id=first.customer_id, segment_ids=[]) == {}
-        assert read_segment_usage(customer_id=second.customer_id, segment_ids=[segment.pk]) == {}
-        assert (
-            len(read_segment_usage(customer_id=first.customer_id, segment_ids=[segment.pk, make_id()])) == 2
-        )
+        def read(owner: Subscription, segments: Sequence[Segment], meters: Sequence[Meter]) -> set[str]:
+            usage = read_segment_usage(
+                customer_id=owner.customer_id, period=period, segments=segments, meters=meters, at=NOON
+            )
+            assert {segment_id for segment_id, _ in usage} <= {segment.pk for segment in segments}
+            return {meter.code for meter in meters if meter.pk in {meter_id for _, meter_id in usage}}
+
+        segments = list(period.segments.all())
+        assert read(first, segments, meters) == {INPUT, OUTPUT}
+        assert read(first, segments, meters[:1]) == {INPUT}
+        assert read(first, segments, []) == read(first, [], meters) == read(second, segments, meters) == set()
 
 
 class TestReadUsageSummary:
@@ -71,7 +115,7 @@ class TestReadUsageSummary:
         ingest(write_event(subscription, properties={"output_tokens": 3}))
         period = subscription.periods.get()
 
-        summary = read_usage_summary(subscription=subscription, period=period)
+        summary = read_usage_summary(subscription=subscription, period=period, at=NOON)
 
         assert summary.period == period
         assert [(item.meter.code, item.usage) for item in summary.meters] == [
@@ -84,7 +128,7 @@ class TestReadUsageSummary:
         make_metered_plan(with_count=True)
         ingest(write_event(subscription))
 
-        summary = read_usage_summary(subscription=subscription, period=subscription.periods.get())
+        summary = read_usage_summary(subscription=subscription, period=subscription.periods.get(), at=NOON)
 
         assert [item.meter.code for item in summary.meters] == [INPUT, OUTPUT]
 
@@ -151,24 +195,38 @@ class TestGetEvent:
 class TestPlans:
     """Every hot read finds its rows by an index, in one partition."""
 
-    def explain(self, query: QuerySet[Any]) -> str:
-        sql, parameters = query.query.sql_with_params()
+    def explain(self, sql: str) -> str:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(f"EXPLAIN {sql}", parameters)
+            cursor.execute(f"EXPLAIN {sql}")
             return "\n".join(line for (line,) in cursor)
 
-    def test_of_a_segments_usage(self) -> None:
-        query = UsageRollup.objects.filter(customer_id=make_id(), segment_id__in=[make_id(), make_id()])
-        plan = self.explain(query)
+    @pytest.mark.parametrize(
+        ("aggregation", "tables"),
+        [
+            (Aggregation.SUM, ["usagerollup"]),
+            (Aggregation.MAX, ["usagerollup", "usagerollup"]),
+            (Aggregation.UNIQUE_COUNT, ["usagerollup", "usagevalue"]),
+            (Aggregation.PERCENTILE, ["usagerollup", "usagevalue"]),
+        ],
+    )
+    def test_of_a_segments_usage(self, aggregation: Aggregation, tables: list[str]) -> None:
+        subscription = subscribe(plan=make_plan_of({"meter": define_meter(aggregation)}))
 
-        assert "Index Cond: ((customer_id =" in plan
-        assert "segment_id" in plan.split("Index Cond")[1].splitlines()[0]
-        assert plan.count("metering_usagerollup_") == 2  # The partition and its index.
+        with CaptureQueriesContext(connection) as captured:
+            read_usage(subscription)
+
+        reads = [query["sql"] for query in captured if "AS kept" in query["sql"]]
+        for sql, table in zip(reads, tables, strict=True):
+            plan = self.explain(sql)
+            condition = plan.split("Index Cond: ")[1].splitlines()[0]
+            assert "customer_id =" in condition
+            assert "segment_id =" in condition
+            assert plan.count(f"metering_{table}_") == 2  # The partition and its index.
 
     def test_of_a_page_of_events(self) -> None:
         query = UsageEvent.objects.filter(customer_id=make_id(), uid__lt=make_id()).order_by("-uid")[:10]
-        plan = self.explain(query)
+        plan = self.explain(write_sql(query))
 
         assert "Index Scan Backward" in plan
         assert "uid <" in plan.split("Index Cond")[1].splitlines()[0]
@@ -178,7 +236,7 @@ class TestPlans:
         query = UsageEvent.objects.filter(customer_id=make_id(), segment_id__isnull=True).order_by(
             "event_id"
         )[:10]
-        plan = self.explain(query)
+        plan = self.explain(write_sql(query))
 
         assert "event_id_idx" in plan
         assert "Sort" not in plan

@@ -107,7 +107,10 @@ class TestEvents:
 
 
 class TestPartitions:
-    @pytest.mark.parametrize("table", ["metering_usageevent", "metering_usagerollup"])
+    @pytest.mark.parametrize(
+        "table",
+        ["metering_usageevent", "metering_usagerollup", "metering_usagevalue", "metering_archivedevent"],
+    )
     def test_are_sixteen_by_hash_of_the_customer(self, table: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -121,10 +124,11 @@ class TestPartitions:
 
     def test_have_no_foreign_keys(self) -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT conrelid::regclass FROM pg_constraint WHERE contype = 'f'")
-            referring = {str(table) for (table,) in cursor}
-
-        assert not {table for table in referring if table.startswith("metering_")}
+            cursor.execute(
+                "SELECT relname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid"
+                " WHERE contype = 'f' AND (relkind = 'p' OR relispartition)"
+            )
+            assert cursor.fetchall() == []
 
 
 class TestMigration:

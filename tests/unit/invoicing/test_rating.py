@@ -223,3 +223,30 @@ class TestRateItems:
 
     def test_names_kinds_as_the_lines_do(self) -> None:
         assert {str(kind) for kind in RatingKind} <= set(LineKind.values)
+
+
+class TestForgiven:
+    @pytest.mark.parametrize(
+        ("quantity", "forgiven", "charge"),
+        [
+            ("80", 0, -20),  # $20 of what was asked for.
+            ("80", 100, 0),  # Nobody has asked for any of it.
+            ("80", 50, -20),
+            ("20", 50, -50),  # Only half was asked for.
+            ("130", 50, 30),  # What comes on top is asked for.
+            ("80", 120, 0),
+        ],
+    )
+    def test_amounts_are_not_given_back(self, quantity: str, forgiven: int, charge: int) -> None:
+        item = replace(
+            make_item(model=build_model("PerUnit", {"unit_amount_nanos": str(DOLLAR)}), quantity=quantity),
+            billed_nanos=100 * DOLLAR,
+            billed_quantity=Decimal(100),
+            forgiven_nanos=forgiven * DOLLAR,
+        )
+
+        line = rate(item)
+
+        assert line.charge_nanos == charge * DOLLAR
+        assert sum(int(step["amount_nanos"]) for step in line.steps) == charge * DOLLAR
+        assert line.quantity == Decimal(quantity) - 100

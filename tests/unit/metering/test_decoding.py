@@ -196,6 +196,17 @@ class TestDecodeEvent:
 
         assert isinstance(event, IncomingEvent) is is_accepted
 
+    @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+    def test_refuses_what_it_could_read_but_not_write_again(self, opening: str, closing: str) -> None:
+        outcomes = [
+            decode_event(with_properties(f'{{"a":{opening * depth}1{closing * depth}}}'), index=0)
+            for depth in range(700, 1001)
+        ]
+
+        details = {outcome.detail for outcome in outcomes if isinstance(outcome, Refusal)}
+        assert len(details) == 2  # One of the properties, then one of the event.
+        assert not any(isinstance(outcome, IncomingEvent) for outcome in outcomes)
+
     @pytest.mark.parametrize(
         "encoded",
         [

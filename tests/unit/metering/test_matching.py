@@ -1,22 +1,47 @@
 """Which segment an event belongs to."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from billing_project.core.ids import make_id
-from metering.ingest.matching import SegmentFacts, SubscriptionFacts, place
+from catalog.property_filters import FilterOperator, PropertyFilter
+from metering.aggregation.count import ONE, Count
+from metering.aggregation.latest import Latest
+from metering.aggregation.rules import MeterRule
+from metering.aggregation.sum import Sum
+from metering.aggregation.types import Aggregation, Contribution
+from metering.ingest.incoming import EventRefused, RefusalCode
+from metering.ingest.matching import (
+    Counted,
+    SegmentFacts,
+    SubscriptionFacts,
+    count_event,
+    count_stored_event,
+    place,
+)
 
 SUBSCRIPTION = make_id()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+LARGE = PropertyFilter("size", FilterOperator.GREATER_THAN, ("100",))
 
 
 def day(number: int) -> datetime:
     return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=number)
 
 
-def segment(period: int, starts: int, ends: int, *, closed: UUID | None = None) -> SegmentFacts:
-    return SegmentFacts(make_id(), SUBSCRIPTION, period, day(starts), day(ends), closed)
+def segment(
+    period: int, starts: int, ends: int, *, timezone: str = "UTC", closed: UUID | None = None
+) -> SegmentFacts:
+    return SegmentFacts(make_id(), SUBSCRIPTION, period, day(starts), day(ends), timezone, closed)
+
+
+def make_rule(aggregation: Aggregation, **rest: Any) -> MeterRule:
+    return MeterRule(make_id(), "upload", aggregation, **rest)
 
 
 def make_subscription(*, ends_at: datetime | None, is_cancelled: bool = False) -> SubscriptionFacts:
@@ -76,9 +101,80 @@ class TestPlace:
         assert (placement.billed_at, placement.is_late) == (day(3), True)
         assert placement.late_period_id == closed_id
 
+    @pytest.mark.parametrize(
+        ("timezone", "minutes", "hour_at"),
+        [
+            # Clocks in Kolkata show 5:30 more, so their hours begin at half past.
+            ("UTC", 45, 0), ("Asia/Kolkata", 29, -30), ("Asia/Kolkata", 30, 30), ("Asia/Kolkata", 89, 30),
+            # 5:45 more, and 9:30 less.
+            ("Asia/Kathmandu", 14, -45), ("Asia/Kathmandu", 15, 15), ("Asia/Kathmandu", 60, 15),
+            ("Pacific/Marquesas", 29, -30), ("Pacific/Marquesas", 30, 30), ("America/New_York", 59, 0),
+        ],
+    )  # fmt: skip
+    def test_counts_in_the_hour_that_clocks_of_the_period_show(
+        self, timezone: str, minutes: int, hour_at: int
+    ) -> None:
+        timestamp = day(3) + timedelta(minutes=minutes, seconds=5)
+
+        placement = place(timestamp=timestamp, segments=[segment(0, 0, 10, timezone=timezone)])
+
+        assert placement is not None
+        assert placement.billed_at == timestamp
+        assert placement.hour_at == day(3) + timedelta(minutes=hour_at)
+
+    def test_counts_late_events_in_the_first_hour_of_the_period(self) -> None:
+        placement = place(timestamp=day(3), segments=[segment(4, 10, 20, timezone="Asia/Kathmandu")])
+
+        assert placement is not None
+        assert placement.hour_at == day(10) - timedelta(minutes=45)
+
     def test_finds_none_after_the_last(self) -> None:
         assert place(timestamp=day(10), segments=[segment(0, 0, 10)]) is None
         assert place(timestamp=day(0), segments=[]) is None
+
+
+class TestCountEvent:
+    def test_lists_what_each_meter_that_counts_it_gets(self) -> None:
+        by_region = make_rule(Sum("size"), group_by=("region",))
+        large = make_rule(Count(), filters=(LARGE,))
+        missing = make_rule(Sum("other"))
+
+        counted = count_event(
+            {"size": 7, "region": "eu"}, timestamp=day(0), rules=[by_region, large, missing]
+        )
+
+        assert counted == [Counted(by_region, '["eu"]', Contribution(Decimal(7)))]
+
+    def test_goes_by_the_events_own_timestamp(self) -> None:
+        (counted,) = count_event({"size": 7}, timestamp=EPOCH + SECOND, rules=[make_rule(Latest("size"))])
+
+        assert counted.contribution.rank == 1_000_000
+
+    @pytest.mark.parametrize("properties", [{"size": -1}, {"size": 1, "region": "x" * 256}], ids=repr)
+    def test_refuses_the_event_if_one_meter_cannot_count_it(self, properties: dict[str, object]) -> None:
+        rules = [make_rule(Count()), make_rule(Sum("size"), group_by=("region",))]
+
+        with pytest.raises(EventRefused) as refused:
+            count_event(properties, timestamp=day(0), rules=rules)
+
+        assert refused.value.code == RefusalCode.INVALID_VALUE
+
+
+class TestCountStoredEvent:
+    def test_leaves_out_only_the_meter_that_cannot_count_it(self) -> None:
+        count, total = make_rule(Count()), make_rule(Sum("size"))
+
+        assert count_stored_event({"size": "many"}, timestamp=day(0), rules=[total, count]) == [
+            Counted(count, "", ONE)
+        ]
+
+    def test_is_otherwise_as_it_was_when_it_came(self) -> None:
+        rules = [make_rule(Sum("size"), group_by=("region",)), make_rule(Latest("size"))]
+        properties = {"size": 7, "region": "eu"}
+
+        assert count_stored_event(properties, timestamp=day(0), rules=rules) == (
+            count_event(properties, timestamp=day(0), rules=rules)
+        )
 
 
 class TestIsLive:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
 
 from billing_project.core.invariants import BREACH_LIMIT, run_checks
+from billing_project.core.snapshots import reading_snapshot
 
 
 class Command(BaseCommand):
@@ -18,10 +18,7 @@ class Command(BaseCommand):
     def handle(self, *_: object, **__: Any) -> None:
         """Run the command."""
         broken = 0
-        with transaction.atomic(durable=True):
-            with connection.cursor() as cursor:
-                # One snapshot for all: a bill run that goes on meanwhile must not look like a breach.
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with reading_snapshot():  # A bill run that goes on meanwhile must not look like a breach.
             for finding in run_checks():
                 mark = "broken" if finding.breaches else "ok"
                 self.stdout.write(f"{mark:>6}  {finding.name}")

@@ -1,0 +1,42 @@
+"""Latest: the last value of a property.
+
+Events are in the order of their timestamps, also those that came late. Of several at one instant the greatest
+value is the last, so that their order of arrival does not matter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from metering.aggregation.instants import count_microseconds
+from metering.aggregation.types import Accumulated, Contribution, Definition, Span, State
+from metering.aggregation.values import read_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A meter of the last value of a property."""
+
+    state: ClassVar[State] = State.LEADER
+    is_flow: ClassVar[bool] = False
+
+    property_name: str
+
+    @classmethod
+    def from_definition(cls, definition: Definition) -> Self:
+        """Build the rule for a property."""
+        return cls(definition.property_name)
+
+    def contribute(self, properties: Mapping[str, object], *, timestamp: datetime) -> Contribution | None:
+        """Rank the event by its timestamp.
+
+        Raises: InvalidValue if it is not a number, negative, or longer than a quantity can be.
+        """
+        quantity = read_quantity(properties, self.property_name)
+        return None if quantity is None else Contribution(quantity, rank=count_microseconds(timestamp))
+
+    def measure(self, accumulated: Accumulated, *, span: Span) -> Decimal:
+        """Return the last value; nothing without an event."""
+        return accumulated.picked or Decimal(0)
