@@ -86,7 +86,10 @@ class EventsCorrectionViewSet(ApiViewSet):
     access = CORRECTIONS_ACCESS
     input_classes = {"void": VoidEventsInput}
 
-    @extend_schema(responses={201: UsageCorrectionSerializer, 200: VoidPreviewSerializer})
+    @extend_schema(
+        operation_id="admin_events_void_many",
+        responses={201: UsageCorrectionSerializer, 200: VoidPreviewSerializer},
+    )
     @action(detail=False, methods=["post"])
     def void(self, request: Request) -> Response:
         """Take back the events that satisfy the conditions, up to 10,000; or tell what that would change."""

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from billing_project.core.models import ApiKeyKind, ApiKeyRole
 from metering.api import imports
 from metering.models import UsageEvent
+from metering.operations import ingest_many_events
 from subscriptions.models import Subscription
 from tests.factories.core import NOON, make_client
 from tests.factories.metering import INPUT, ingest, make_metered_plan, read_totals, write_event
@@ -134,7 +135,7 @@ class TestCreate:
         self, subscription: Subscription, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         body = encode(*[write_event(subscription) for _ in range(4)])
-        original, calls = imports.ingest_many_events, []
+        original, calls = ingest_many_events, []
 
         def fail(**options: Any) -> Any:
             calls.append(options)

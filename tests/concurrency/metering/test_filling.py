@@ -7,6 +7,7 @@ import pytest
 
 from catalog.models import Meter
 from catalog.operations import MeterDefinition, create_meter
+from metering import recounting
 from metering.ingest import reading
 from metering.models import FillStatus, MeterFill, UsageRollup
 from metering.operations import filling, ingestion, rebuilding, start_fill
@@ -59,7 +60,7 @@ class TestIngestDuringAFill:
         subscription = make_used()
         start_fill(meter_id=make_meter().pk, at=NOON, actor=TESTER)
         meeting = Meeting()
-        stop_after(patches, rebuilding, "recount", meeting)
+        stop_after(patches, recounting, "recount", meeting)
 
         def send() -> None:
             with meeting.entering_second():

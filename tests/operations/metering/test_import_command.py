@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing_project.core.models import AuditEntry
-from metering.importing import operations, refusals, running
+from metering.importing import operations, progress, refusals, running
 from metering.importing.locks import holding_file
 from metering.importing.records import gather
 from metering.importing.sources import identify
@@ -278,7 +278,7 @@ class Crash(Exception):
 def crash_in_chunk(number: int, patches: pytest.MonkeyPatch) -> None:
     """Have the process die in a chunk, when all is written but nothing committed."""
     count = 0
-    original = operations.add_span
+    original = progress.add_span
 
     def add(*arguments: Any) -> Any:
         nonlocal count
