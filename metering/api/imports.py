@@ -15,11 +15,11 @@ from billing_project.core import clock
 from billing_project.core.access.scopes import Access, Scope
 from billing_project.core.api.problems import CONTENT_TYPE, BodyTooLarge, Problem
 from billing_project.core.api.views import ApiViewSet
+from billing_project.core.contention import try_again
 from metering.api.formats import ExactJsonRenderer
 from metering.conf import read_import_chunk, read_import_max_bytes
 from metering.importing.formats import JsonDecoder, decode_records
 from metering.importing.records import START, Chunk, Section, gather, iterate_lines
-from metering.importing.running import try_again
 from metering.ingest.incoming import IngestReport, RefusalCode
 from metering.operations import ingest_many_events
 

@@ -8,28 +8,20 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.utils.module_loading import import_string
 
-from billing_project.core.errors import Conflict
+from billing_project.core.extras import load_extra
 from metering.archiving.rows import COLUMNS, ArchivedRow, DamagedArchive
 
 SUFFIX = ".parquet"
 ROWS_PER_GROUP = 20_000
-ADVICE = "Parquet needs pyarrow: install the extra, as in `uv sync --extra parquet`."
 
 _TYPES: dict[object, str] = {UUID: "string", str: "string", msgspec.Raw: "string", bool: "bool_"}
-
-
-class ParquetMissing(Conflict):
-    """Parquet cannot be read or written here."""
-
-    code = "parquet_missing"
 
 
 def check_installed() -> None:
     """Check that Parquet can be written here.
 
-    Raises: ParquetMissing.
+    Raises: ExtraMissing.
     """
     _load("parquet.ParquetWriter")
 
@@ -37,7 +29,7 @@ def check_installed() -> None:
 def write_rows(path: Path, rows: Iterable[ArchivedRow]) -> int:
     """Write a file, and return how many events it has. Ids and properties are text, times have microseconds.
 
-    Raises: ParquetMissing.
+    Raises: ExtraMissing.
     """
     schema = _make_schema()
     make_batch = _load("RecordBatch").from_pylist
@@ -53,7 +45,7 @@ def write_rows(path: Path, rows: Iterable[ArchivedRow]) -> int:
 def iterate_rows(path: Path) -> Iterator[ArchivedRow]:
     """Read a file, a few events at a time.
 
-    Raises: DamagedArchive; ParquetMissing.
+    Raises: DamagedArchive; ExtraMissing.
     """
     open_file = _load("parquet.ParquetFile")
     try:
@@ -87,9 +79,6 @@ def _read_row(values: dict[str, Any]) -> ArchivedRow:
 def _load(name: str) -> Any:
     """Look something of pyarrow up.
 
-    Raises: ParquetMissing.
+    Raises: ExtraMissing.
     """
-    try:
-        return import_string(f"pyarrow.{name}")
-    except ImportError:
-        raise ParquetMissing(ADVICE) from None
+    return load_extra(f"pyarrow.{name}", extra="parquet")

@@ -4,19 +4,17 @@ Between any two of these steps, whoever comes next can go on: the archive is beg
 are on disk; they are found to be right, which is recorded; the events are removed, a few at a time.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from billing_project.core.actors import Actor
-from billing_project.core.contention import is_contention
-from billing_project.core.errors import Busy, Conflict
+from billing_project.core.contention import try_again
+from billing_project.core.errors import Conflict
 from billing_project.core.snapshots import reading_snapshot
 from metering.archiving import parquet
 from metering.archiving.files import check_hash, hash_file, iterate_events, write_events, write_manifest
@@ -32,12 +30,8 @@ from metering.queries.archives import find_unfinished_archive
 
 # Ingest for the customer waits while they are moved: a fraction of a second.
 ROWS_PER_REMOVAL = 5_000
-ATTEMPTS = 10
-PAUSE_SECONDS = 0.2
 # The two numbers of the advisory lock, so that no other use of such locks meets it.
 ARCHIVING_SPACE, ARCHIVING = 0xA2C1, 0
-
-Result = TypeVar("Result")
 
 
 class ArchivingUnderWay(Conflict):
@@ -79,7 +73,7 @@ def archive_next(
 ) -> EventArchive:
     """Go on with the archive that is unfinished, or begin the next one, and finish it.
 
-    Raises: NothingToArchive; FillsUnderWay; ArchiverMissing; ParquetMissing; DamagedArchive;
+    Raises: NothingToArchive; FillsUnderWay; ArchiverMissing; ExtraMissing; DamagedArchive;
     UsageDoesNotAddUp; ArchiveOutOfStep; Busy.
     """
     check_archiver()
@@ -87,7 +81,7 @@ def archive_next(
     if archive is None:
         if archive_format is ArchiveFormat.PARQUET:
             parquet.check_installed()
-        archive = _try_again(
+        archive = try_again(
             lambda: begin_archive(
                 ended_by=ended_by, archive_format=archive_format, at=read_now(), actor=actor
             )
@@ -101,7 +95,7 @@ def archive_next(
 def write_archive(archive: EventArchive, folder: Path) -> WrittenArchive:
     """Write the files of an archive, read them back, and compare them with the rollups of the same moment.
 
-    Raises: UsageDoesNotAddUp; DamagedArchive; ParquetMissing.
+    Raises: UsageDoesNotAddUp; DamagedArchive; ExtraMissing.
     """
     with reading_snapshot():  # Late events may be coming in meanwhile.
         return _write_and_compare(archive, path=folder / archive.file_name, folder=folder)
@@ -165,7 +159,7 @@ def remove_archived(
                 actor=actor,
             )
 
-        archive = _try_again(remove)
+        archive = try_again(remove)
     return archive
 
 
@@ -196,20 +190,3 @@ def _describe(segment: CountedSegment) -> dict[str, object]:
         "void_count": segment.void_count,
         "meters": write_sums(sums),
     }
-
-
-def _try_again(function: Callable[[], Result]) -> Result:
-    """Call a function, again if something else was working on the same just then.
-
-    Raises: Busy, or the database's own error, if it stays that way.
-    """
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return function()
-        except Busy:
-            pass
-        except DatabaseError as error:
-            if not is_contention(error):
-                raise
-        time.sleep(PAUSE_SECONDS * attempt)
-    return function()

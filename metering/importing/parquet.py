@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from django.utils.module_loading import import_string
 
+from billing_project.core.extras import ExtraMissing, load_extra
 from metering.importing.formats import Column, UnusableFile, read_columns, read_json
 from metering.importing.records import Place, Record, Section
 
 ROWS_PER_READ = 2_000
-ADVICE = "Reading Parquet needs pyarrow: install the extra, as in `uv sync --extra parquet`."
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -25,9 +24,9 @@ def opening_table(path: Path) -> Iterator[Any]:
     Raises: UnusableFile, also if pyarrow is not installed.
     """
     try:
-        table = import_string("pyarrow.parquet.ParquetFile")(path)
-    except ImportError:
-        raise UnusableFile(ADVICE) from None
+        table = load_extra("pyarrow.parquet.ParquetFile", extra="parquet")(path)
+    except ExtraMissing as error:
+        raise UnusableFile(error.detail) from None
     except (OSError, ValueError) as error:  # pyarrow's own errors are among the two.
         raise UnusableFile(f"{path.name} is not a Parquet file: {error}.") from None
     with table:
@@ -51,7 +50,7 @@ def iterate_rows(table: Any, *, section: Section) -> Iterator[Record]:
 
 def _list_rows(batch: Any) -> Iterator[tuple[object, ...]]:
     """List the values of each row. Python's times have microseconds, as ours do: finer ones are cut."""
-    microseconds = import_string("pyarrow.timestamp")
+    microseconds = load_extra("pyarrow.timestamp", extra="parquet")
     values = []
     for column in batch.columns:
         is_finer = str(column.type).startswith("timestamp[ns")

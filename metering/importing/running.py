@@ -1,6 +1,5 @@
 """Importing a source from where it is to its end: in this process, or in several at once."""
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,10 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
-from django.db import DatabaseError
 
-from billing_project.core.contention import is_contention
-from billing_project.core.errors import Busy
+from billing_project.core.contention import try_again
 from metering.importing.formats import Decoder, decode_records
 from metering.importing.operations import import_chunk
 from metering.importing.progress import Progress, Span, list_sections
@@ -21,9 +18,6 @@ from metering.importing.refusals import append_refusals
 from metering.importing.sources import Source
 from metering.importing.workers import Workers
 from metering.ingest.incoming import IngestReport, Refusal
-
-ATTEMPTS = 10
-PAUSE_SECONDS = 0.2
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -80,20 +74,3 @@ def run_import(
         return
     with closing(Workers(process_count, chunk_import)) as workers:
         yield from workers.run(chunks)
-
-
-def try_again(take_in: Callable[[], IngestReport]) -> IngestReport:
-    """Take events in, again if something else was working on the same just then.
-
-    Raises: Busy, or the database's own error, if it stays that way.
-    """
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return take_in()
-        except Busy:
-            pass
-        except DatabaseError as error:
-            if not is_contention(error):
-                raise
-        time.sleep(PAUSE_SECONDS * attempt)
-    return take_in()

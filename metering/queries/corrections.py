@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, Func, OuterRef, QuerySet, TextField, Value
 
-from billing_project.core.errors import InvalidInput, NotFound
+from billing_project.core.errors import InvalidInput
 from catalog.property_filters import write_scalar
 from catalog.queries import read_prices
 from metering.models import EventVoid, UsageCorrection, UsageEvent
@@ -45,17 +45,6 @@ class EventSelection:
     received_from: datetime | None = None
     received_before: datetime | None = None
     properties: Mapping[str, object] = field(default_factory=dict)
-
-
-def get_correction(correction_id: UUID) -> UsageCorrection:
-    """Return a correction.
-
-    Raises: NotFound.
-    """
-    correction = UsageCorrection.objects.filter(pk=correction_id).first()
-    if correction is None:
-        raise NotFound(f"There is no usage correction {correction_id}.")
-    return correction
 
 
 def is_voided(*, customer_id: UUID, event_id: str) -> bool:

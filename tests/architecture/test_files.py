@@ -100,8 +100,6 @@ class TestFindMatches:
     def test_sees_what_belongs_to_one_machine(self, text: str) -> None:
         assert len(list(find_matches("a.py", f"value = '{text}'", FOREIGN))) == 1
 
-    @pytest.mark.parametrize(
-        "text", ["/v1/events", "docs/home/page", "{base}/work/item", "/usr/bin/env bash"]
-    )
+    @pytest.mark.parametrize("text", ["/v1/events", "docs/home/page", "{base}/tmp/item", "/usr/bin/env bash"])
     def test_lets_pass(self, text: str) -> None:
         assert list(find_matches("a.py", text, FOREIGN)) == []

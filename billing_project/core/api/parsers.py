@@ -45,7 +45,7 @@ def parse_json(body: bytes) -> Any:
         )
     except RecursionError:
         raise BodyTooLarge(f"JSON may be nested {MAX_DEPTH} deep.") from None
-    except ValueError as error:  # Includes bad UTF-8, and numbers of more digits than Python reads.
+    except (ValueError, ArithmeticError) as error:  # Also bad UTF-8, and numbers beyond what Python reads.
         raise ParseError(f"The body is not valid JSON: {error}") from None
     _check(document)
     return document

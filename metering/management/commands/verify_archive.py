@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from billing_project.core.errors import NotFound
+from billing_project.core.extras import ExtraMissing
 from billing_project.core.snapshots import reading_snapshot
-from metering.archiving.parquet import ParquetMissing
 from metering.archiving.rows import DamagedArchive
 from metering.archiving.verifying import verify_archive
 from metering.conf import read_archive_folder
@@ -66,5 +66,5 @@ def _list_problems(archive: EventArchive, folder: Path) -> list[str]:
         return list(islice(verify_archive(archive, folder), MISMATCH_LIMIT))
     except DamagedArchive as error:
         return [str(error)]
-    except ParquetMissing as error:
+    except ExtraMissing as error:
         raise CommandError(str(error)) from error
