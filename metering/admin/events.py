@@ -79,7 +79,7 @@ class UsageEventAdmin(BigTableMixin, CorrectableEventAdmin):
     def shown_properties(self, event: UsageEvent) -> SafeString:
         """Show the properties as they came, with every digit."""
         text = _encoder.encode(event.properties).decode()
-        return format_html('<code class="text-xs break-all">{}</code>', text)
+        return format_html('<code class="billing-json">{}</code>', text)
 
     @admin.display(description="Subscription")
     def shown_subscription(self, event: UsageEvent) -> SafeString | None:

@@ -45,4 +45,4 @@ class IngestNoteAdmin(BigTableMixin, ReadOnlyAdmin[IngestNote]):
     @admin.display(description="Properties")
     def sent(self, note: IngestNote) -> SafeString:
         """Show the beginning of the properties as they came."""
-        return format_html('<code class="text-xs break-all">{}</code>', note.properties)
+        return format_html('<code class="billing-json">{}</code>', note.properties)

@@ -32,6 +32,8 @@ class Migration(migrations.Migration):
                 ("detail", models.TextField(blank=True, default="")),
             ],
             options={
+                "verbose_name": "refused or repeated event",
+                "verbose_name_plural": "refused and repeated events",
                 "indexes": [models.Index(fields=["customer_id", "id"], name="ingestnote_by_customer")],
             },
         ),

@@ -24,6 +24,8 @@ class IngestNote(models.Model):
     detail = models.TextField(blank=True, default="")
 
     class Meta:
+        verbose_name = "refused or repeated event"
+        verbose_name_plural = "refused and repeated events"
         indexes = [models.Index(fields=["customer_id", "id"], name="ingestnote_by_customer")]
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ def delete_old_notes(*, at: datetime) -> int:
 
 
 def _describe(event: IncomingEvent | None, refusal: Refusal | None, *, at: datetime) -> IngestNote:
-    note = IngestNote(noted_at=at, code=DUPLICATE)
+    note = IngestNote(noted_at=at, code=DUPLICATE, detail="It was stored before.")
     if event is not None:
         note.customer_id = event.customer_id
         note.event_id = event.event_id
