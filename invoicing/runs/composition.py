@@ -4,7 +4,7 @@ The arithmetic is in `invoicing.rating`; here its inputs are gathered, with a co
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from billing_project.core.errors import Busy
 from billing_project.core.periods import local_date
-from catalog.models import BillingTiming, Price, TrialUsage
+from catalog.models import BillingTiming, Meter, Price, TrialUsage
 from catalog.pricing.registry import build_model
 from catalog.queries import read_prices
 from invoicing.invoices.queries import BilledSoFar, read_billed
@@ -29,7 +29,7 @@ _MOMENT = timedelta(microseconds=1)
 
 
 class MeterFilling(Busy):
-    """A meter has not counted all the events yet that came before it."""
+    """A meter has not counted all the events yet whose level is carried over."""
 
     code = "meter_filling"
 
@@ -165,7 +165,7 @@ def _read_facts(
     listed = [segment for part in segments.values() for segment in part]
     prices = read_prices({segment.plan_version_id for segment in listed})
     meters = {price.meter.pk: price.meter for own in prices.values() for price in own if price.meter}
-    _refuse_unfilled(meters.keys())
+    _refuse_unfilled(meters.values(), period=period)
     return _Facts(
         prices=prices,
         items={item.sku_id: item for item in list_items(period.subscription_id)},
@@ -180,8 +180,15 @@ def _read_facts(
     )
 
 
-def _refuse_unfilled(meter_ids: Collection[UUID]) -> None:
-    unfilled = list_unfilled_meters(meter_ids)
+def _refuse_unfilled(meters: Iterable[Meter], *, period: Period) -> None:
+    """Refuse to bill by levels that are carried over from periods in which not all is counted yet.
+
+    Nothing else has to wait: what a segment is charged for began to count before there was the segment.
+
+    Raises: MeterFilling.
+    """
+    carried = [meter.pk for meter in meters if meter.carries_over and period.number > 0]
+    unfilled = list_unfilled_meters(carried)
     if unfilled:
         codes = ", ".join(meter.code for meter in unfilled)
         raise MeterFilling(f"Events that came before a meter are still being counted: {codes}.")

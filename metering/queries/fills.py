@@ -35,11 +35,9 @@ def list_unfinished_fills(*, limit: int) -> list[MeterFill]:
 
 
 def list_unfilled_meters(meter_ids: Collection[UUID]) -> list[Meter]:
-    """List those of some meters whose usage may still be less than it is: a fill of theirs is not done.
+    """List those of some meters that may have events to count which came before them.
 
-    What a segment is charged for began to count before the segment, so nothing is missing there before the
-    fill has been asked for. Not so a level that carries over from segments of another plan: that one also
-    waits for the asking.
+    Either a fill of theirs is not done, or, for a level that carries over, it is still to be asked for.
     """
     if not meter_ids:
         return []
