@@ -86,13 +86,14 @@ class Facts(msgspec.Struct, frozen=True):
 class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where an event counts, and in which hour of its rollups: a local one, so that hours make up local days.
 
-    `late_period_id` is its period if that is closed: the subscription is over.
+    `hour_at` is None where that is an hour of UTC, as it nearly always is. `late_period_id` is its period if
+    that is closed: the subscription is over.
     """
 
     subscription_id: UUID
     segment_id: UUID
     billed_at: datetime
-    hour_at: datetime
+    hour_at: datetime | None
     is_late: bool
     late_period_id: UUID | None = None
 
@@ -187,9 +188,14 @@ def place(*, timestamp: datetime, segments: Sequence[SegmentFacts]) -> Placement
                 subscription_id=segment.subscription_id,
                 segment_id=segment.id,
                 billed_at=billed_at,
-                hour_at=floor_to_hour(billed_at, timezone=segment.timezone),
+                hour_at=None if segment.timezone == "UTC" else _find_odd_hour(billed_at, segment.timezone),
                 is_late=segment.closed_period_id is not None
                 or (is_early and segment.period_number > FIRST_PERIOD),
                 late_period_id=segment.closed_period_id,
             )
     return None
+
+
+def _find_odd_hour(at: datetime, timezone: str) -> datetime | None:
+    hour = floor_to_hour(at, timezone=timezone)
+    return hour if hour.minute or hour.second else None

@@ -323,7 +323,6 @@ def make_counted_row(item: PlacedEvent | MatchedEvent, counted: Counted) -> Coun
     rule, value = counted.rule, counted.contribution.value
     placement = item.placement
     assert placement is not None, "What is counted has a place."
-    is_odd_hour = placement.hour_at.minute or placement.hour_at.second
     moment = None
     if rule.aggregation.state is State.MOMENTS:
         moment = EXACT.multiply(value, count_microseconds(placement.billed_at))
@@ -332,7 +331,7 @@ def make_counted_row(item: PlacedEvent | MatchedEvent, counted: Counted) -> Coun
         rule.meter_id,
         value,
         counted.group_key,
-        placement.hour_at if is_odd_hour else None,
+        placement.hour_at,
         moment,
         counted.contribution.rank,
         counted.contribution.member,

@@ -108,27 +108,28 @@ class _Waiting:
 class _Batch:
     """The events of a batch, by what has become of them so far.
 
-    `known` are those whose key is stored already, or comes before in the batch; `hashes` are the contents of
-    these.
+    `known` are those whose key is stored already, or comes before in the batch: `firsts` are the first that
+    can be accepted under each key, and `hashes` the contents that are stored, once they had to be read.
     """
 
     facts: Facts
-    placed: dict[Key, PlacedEvent] = field(default_factory=dict)
-    waiting: dict[Key, _Waiting] = field(default_factory=dict)
+    firsts: dict[Key, IncomingEvent] = field(default_factory=dict)
+    placed: list[PlacedEvent] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list)
     refused: list[tuple[IncomingEvent, EventRefused]] = field(default_factory=list)
     known: list[IncomingEvent] = field(default_factory=list)
     hashes: dict[Key, bytes] = field(default_factory=dict)
 
     def is_stored(self, event: IncomingEvent) -> bool:
         """Tell whether what is known under the event's key is this very event."""
-        return self.hashes[event.key] == event.content_hash
+        stored = self.hashes.get(event.key) or self.firsts[event.key].content_hash
+        return stored == event.content_hash
 
 
 def _sort(events: Sequence[IncomingEvent], facts: Facts) -> _Batch:
     """Decide on each event as far as the facts go."""
     batch = _Batch(facts)
     for event in events:
-        key = event.key
         try:
             customer = check_customer(event, facts)
             subscription = choose_subscription(event, customer, facts)
@@ -138,18 +139,17 @@ def _sort(events: Sequence[IncomingEvent], facts: Facts) -> _Batch:
         except EventRefused as refused:
             batch.refused.append((event, refused))
             continue
-        if key in batch.hashes:
+        if batch.firsts.setdefault(event.key, event) is not event:
             batch.known.append(event)
             continue
-        batch.hashes[key] = event.content_hash
         if subscription is None:
-            batch.placed[key] = PlacedEvent(make_id(), event, None, ())
+            batch.placed.append(PlacedEvent(make_id(), event, None, ()))
             continue
         placement = place(timestamp=event.timestamp, segments=facts.segments.get(subscription.id, ()))
         if placement is None:
-            batch.waiting[key] = _Waiting(event, subscription, counted)
+            batch.waiting.append(_Waiting(event, subscription, counted))
         else:
-            batch.placed[key] = PlacedEvent(make_id(), event, placement, counted)
+            batch.placed.append(PlacedEvent(make_id(), event, placement, counted))
     return batch
 
 
@@ -163,15 +163,15 @@ def _place_waiting(batch: _Batch) -> None:
     if not batch.waiting:
         return
     segments = _make_periods(batch) | _read_closed(batch)
-    for key, item in batch.waiting.items():
+    for item in batch.waiting:
         placement = place(timestamp=item.event.timestamp, segments=segments.get(item.subscription.id, ()))
         assert placement is not None, f"No period of {item.subscription.id} takes {item.event.timestamp}."
-        batch.placed[key] = PlacedEvent(make_id(), item.event, placement, item.counted)
+        batch.placed.append(PlacedEvent(make_id(), item.event, placement, item.counted))
 
 
 def _make_periods(batch: _Batch) -> Segments:
     by_time: defaultdict[datetime, set[UUID]] = defaultdict(set)
-    for item in batch.waiting.values():
+    for item in batch.waiting:
         if item.subscription.ends_at is None:
             # No accepted event is later than that by its customer's clock.
             until = batch.facts.customers[item.event.customer_id].now + FUTURE_TOLERANCE
@@ -184,7 +184,7 @@ def _make_periods(batch: _Batch) -> Segments:
 def _read_closed(batch: _Batch) -> Segments:
     late = [
         (item.subscription.id, item.event.timestamp)
-        for item in batch.waiting.values()
+        for item in batch.waiting
         if item.subscription.ends_at is not None
     ]
     return read_own_segments(late) if late else {}
@@ -192,12 +192,12 @@ def _read_closed(batch: _Batch) -> Segments:
 
 def _store(batch: _Batch, *, at: datetime, insert: InsertEvents) -> list[PlacedEvent]:
     """Insert what is placed, and find out what was there; return what was not."""
-    placed = list(batch.placed.values())
+    placed = batch.placed
     inserted_count = insert(placed=placed, at=at) if placed else 0
     if inserted_count == len(placed) and not batch.refused:
         return placed
-    stored = read_stored({*batch.placed, *(event.key for event, _ in batch.refused)})
-    batch.hashes |= {key: row.content_hash for key, row in stored.items()}
+    stored = read_stored({*batch.firsts, *(event.key for event, _ in batch.refused)})
+    batch.hashes = {key: row.content_hash for key, row in stored.items()}
     fresh = [item for item in placed if stored[item.event.key].uid == item.uid]
     batch.known += [item.event for item in placed if stored[item.event.key].uid != item.uid]
     # What this batch has stored itself was there for those that come after it.
