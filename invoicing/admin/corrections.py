@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -9,14 +10,15 @@ from django.http import HttpRequest
 from billing_project.core.admin.actions import read_actor
 from billing_project.core.admin.columns import write_money
 from billing_project.core.admin.details import Table, make_link
-from invoicing.runs.void_previews import ChargeEffect, preview_priced_void
+from invoicing.runs.usage_previews import ChargeEffect, preview_priced_match, preview_priced_void
 from metering.admin.corrections import UsageCorrectionAdmin, make_usage_table
+from metering.admin.matching import MatchingAdmin
 from metering.models import UsageCorrection
 from metering.queries.corrections import EventSelection
 
 
 @admin.register(UsageCorrection)
-class PricedUsageCorrectionAdmin(UsageCorrectionAdmin):
+class PricedUsageCorrectionAdmin(MatchingAdmin, UsageCorrectionAdmin):
     """What was corrected, by whom and why."""
 
     def make_preview_tables(
@@ -27,11 +29,23 @@ class PricedUsageCorrectionAdmin(UsageCorrectionAdmin):
         Raises: as `preview_priced_void`.
         """
         preview = preview_priced_void(selection=selection, at=at, actor=read_actor(request))
-        return [make_usage_table(preview.usage), make_charge_table(preview.charges)]
+        return [make_usage_table(preview.usage.effects), make_charge_table(preview.charges)]
+
+    def make_match_tables(
+        self, request: HttpRequest, *, selection: EventSelection, subscription_id: UUID, at: datetime
+    ) -> Sequence[Table]:
+        """Show what it would do to the usage and to the bills if a subscription took events.
+
+        Raises: as `preview_priced_match`.
+        """
+        preview = preview_priced_match(
+            selection=selection, subscription_id=subscription_id, at=at, actor=read_actor(request)
+        )
+        return [make_usage_table(preview.usage.effects), make_charge_table(preview.charges)]
 
 
 def make_charge_table(charges: Sequence[ChargeEffect]) -> Table:
-    """Make a table of what taking events back would do to the bills."""
+    """Make a table of what a correction would do to the bills."""
     headers = ("Subscription", "Is", "Would be", "Difference")
     return Table(
         title="Still to be billed for usage, before tax",

@@ -31,7 +31,7 @@ from customers.queries import now_for
 from metering.ingest.decoding import MAX_ID_LENGTH, MAX_TYPE_LENGTH, decode_event
 from metering.ingest.incoming import IncomingEvent, Refusal
 from metering.models import EventVoid, UsageCorrection, UsageEvent
-from metering.operations import VoidPreview, amend_event, preview_void, void_event
+from metering.operations import UsageEffect, amend_event, preview_void, void_event
 from metering.queries.corrections import EventSelection
 
 KIND = badge("kind", "Kind")
@@ -182,7 +182,8 @@ class UsageCorrectionAdmin(
 
         Raises: as `preview_void`.
         """
-        return [make_usage_table(preview_void(selection=selection, at=at, actor=read_actor(request)))]
+        preview = preview_void(selection=selection, at=at, actor=read_actor(request))
+        return [make_usage_table(preview.effects)]
 
     def _ask(
         self, request: HttpRequest, event: UsageEvent, form: Any, correct: Any, *, title: str
@@ -252,8 +253,8 @@ def link_to_event(customer_id: UUID, event_id: str) -> SafeString:
     return format_html(_LINK, f"{reverse('admin:metering_usageevent_changelist')}?{query}", event_id)
 
 
-def make_usage_table(preview: VoidPreview) -> Table:
-    """Make a table of what taking events back would do to the usage."""
+def make_usage_table(effects: Sequence[UsageEffect]) -> Table:
+    """Make a table of what a correction would do to the usage."""
     return Table(
         title="Usage",
         headers=("Period", "State", "Meter", "Is", "Would be"),
@@ -266,7 +267,7 @@ def make_usage_table(preview: VoidPreview) -> Table:
                 write_quantity(effect.before.quantity),
                 write_quantity(effect.after.quantity),
             )
-            for effect in preview.effects
+            for effect in effects
         ],
         empty="It counts for nothing that is charged.",
     )

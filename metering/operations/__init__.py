@@ -5,11 +5,18 @@ from metering.operations.filling import begin_fill, fill_next_stretch, start_fil
 from metering.operations.ingestion import ingest_events, ingest_many_events
 from metering.operations.late_usage import take_late_usage
 from metering.operations.notes import delete_old_notes
+from metering.operations.previews import (
+    MatchPreview,
+    UsageEffect,
+    VoidPreview,
+    preview_match,
+    preview_void,
+)
 from metering.operations.rebuilding import rebuild_stretch, remove_strays, repair_stretch
-from metering.operations.unmatched import match_unmatched_events
-from metering.operations.void_previews import UsageEffect, VoidPreview, preview_void
+from metering.operations.unmatched import match_selected_events, match_unmatched_events
 
 __all__ = [
+    "MatchPreview",
     "UsageEffect",
     "VoidPreview",
     "amend_event",
@@ -18,7 +25,9 @@ __all__ = [
     "fill_next_stretch",
     "ingest_events",
     "ingest_many_events",
+    "match_selected_events",
     "match_unmatched_events",
+    "preview_match",
     "preview_void",
     "rebuild_stretch",
     "remove_strays",

@@ -35,17 +35,12 @@ from metering.queries.corrections import (
     select_events,
 )
 from metering.queries.events import get_event
+from metering.reasons import check_reason
 from subscriptions.locks import lock_slots_exclusive
 from subscriptions.models import Period, Segment, Subscription
 
 # Ingest for the subscriptions concerned waits while they are corrected.
 VOID_LIMIT = 10_000
-
-
-class CorrectionReasonMissing(InvalidInput):
-    """Whoever takes usage back says why."""
-
-    code = "correction_reason_missing"
 
 
 class UnknownCustomer(InvalidInput):
@@ -101,7 +96,7 @@ def void_event(
     Locks: slots (exclusive).
     Emits: usage.corrected.
     """
-    _check_reason(reason)
+    check_reason(reason)
     event = _lock_event(customer_id=customer_id, event_id=event_id)
     return _correct([event], kind=CorrectionKind.VOID, replacement_id=None, reason=reason, at=at, actor=actor)
 
@@ -115,7 +110,7 @@ def void_events(*, selection: EventSelection, reason: str, at: datetime, actor: 
     Locks: slots (exclusive).
     Emits: usage.corrected.
     """
-    _check_reason(reason)
+    check_reason(reason)
     if not Customer.objects.filter(pk=selection.customer_id).exists():
         raise UnknownCustomer(f"There is no customer {selection.customer_id}.", field="customer_id")
     found = list(select_events(selection).values_list("event_id", "subscription_id")[: VOID_LIMIT + 1])
@@ -155,7 +150,7 @@ def amend_event(
     Locks: slots (exclusive).
     Emits: usage.corrected.
     """
-    _check_reason(reason)
+    check_reason(reason)
     if isinstance(replacement, Refusal):
         raise _refuse_replacement(replacement)
     if replacement.customer_id != customer_id:
@@ -179,11 +174,6 @@ def amend_event(
     if report.duplicates:
         raise ReplacementNotNew(f"The customer has an event {replacement.event_id!r}: choose another id.")
     return correction
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise CorrectionReasonMissing("Say why the usage is corrected.", field="reason")
 
 
 def _refuse_replacement(refusal: Refusal) -> ReplacementRefused:

@@ -14,11 +14,11 @@ from invoicing.models import Invoice
 from invoicing.runs.billing import bill_period
 from invoicing.runs.previews import preview_invoice
 from invoicing.runs.subscription_run import run_subscription
-from invoicing.runs.void_previews import preview_priced_void
+from invoicing.runs.usage_previews import preview_priced_void
 from metering.models import EventVoid, LateUsage, UsageCorrection
-from metering.operations import void_event, void_previews
+from metering.operations import previews, void_event
 from metering.operations.corrections import NothingToVoid
-from metering.operations.void_previews import TooManyPeriodsSelected
+from metering.operations.previews import TooManyPeriodsSelected
 from metering.queries.corrections import EventSelection
 from subscriptions.models import Subscription
 from tests.factories.catalog import make_plan, make_sku
@@ -245,7 +245,7 @@ class TestPreview:
             preview_priced_void(selection=self.select(event), at=START, actor=TESTER)
 
     def test_looks_at_so_many_periods(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(void_previews, "PREVIEWED_PERIODS_LIMIT", 1)
+        monkeypatch.setattr(previews, "PREVIEWED_PERIODS_LIMIT", 1)
         subscription = subscribe_to(Aggregation.SUM)
         events = [use(subscription, 9, at=START), use(subscription, 9, at=FEBRUARY)]
 

@@ -21,10 +21,10 @@ from metering.models import (
 from metering.models.corrections import leave_out_voided
 from metering.operations import match_unmatched_events
 from metering.operations.corrections import (
-    CorrectionReasonMissing,
     EventAlreadyVoided,
 )
 from metering.queries.archives import UsageArchived
+from metering.reasons import CorrectionReasonMissing
 from subscriptions.models import Period, Subscription
 from subscriptions.operations import CancelWhen, cancel_subscription
 from tests.factories.core import NOON, TESTER

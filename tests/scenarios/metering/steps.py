@@ -221,6 +221,27 @@ class Story:
         """Send a batch just as it is written; return the status and code of the refusal."""
         return read_problem(self._post("/v1/events/batch", text))[:2]
 
+    def match(self, event: Json, subscription: Subscribed, *, preview: bool = False) -> Json:
+        """Have a subscription take an unmatched event, or look at what that would change."""
+        body = {
+            "customer_id": event["customer_id"],
+            "event_ids": [event["id"]],
+            "subscription_id": subscription.id,
+            "reason": "Used before the contract was signed",
+            "preview": preview,
+        }
+        answer = self.client.post("/admin/v1/events/match", body)
+        assert answer.status_code == 200, answer.content
+        shown: Json = answer.json()
+        if preview:
+            shown["usage"] = [
+                (each["period_start"][:10], each["before"], each["after"]) for each in shown["usage"]
+            ]
+            shown["charges"] = [
+                (int(each["before_nanos"]), int(each["after_nanos"])) for each in shown["charges"]
+            ]
+        return shown
+
     def find_event(self, event: Json) -> Json | None:
         """Return all that is shown of an event, if it is stored."""
         path = f"/v1/events/{quote(event['id'], safe='')}"

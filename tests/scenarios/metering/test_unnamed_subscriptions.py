@@ -137,3 +137,26 @@ class TestNoCandidate:
         assert story.send({**event, "properties": {"tokens": 2 * MILLION}}) == "409 conflict"
 
         assert story.read_tokens(subscription) == Usage("1000000")
+
+    def test_leaves_older_ones_to_staff(self, story: Story) -> None:
+        customer_id = story.add_customer()
+        older = write_event(customer_id, stamped=START)
+        assert story.send(older) == "accepted"
+        story.pass_time(LATER)
+        subscription = story.subscribe(customer_id)
+        assert story.look_up(older) == NOT_MATCHED
+
+        # 1,000,000 x $0.000002 = $2.00, in the first period, from the 20th of January.
+        assert story.match(older, subscription, preview=True) == {
+            "event_count": 1,
+            "usage": [("2026-01-20", "0", "1000000")],
+            "charges": [(0, 2 * DOLLAR)],
+        }
+        assert story.look_up(older) == NOT_MATCHED
+        assert story.match(older, subscription) == {"event_count": 1}
+
+        assert story.look_up(older) == Stored(subscription.id, LATER, LATER, is_late=False)
+        story.pass_time(utc(2026, 2, 20, 1))
+        assert story.list_bills(subscription) == [
+            Bill("INV-000001", "PeriodEnd", 2 * DOLLAR, [Line("tokens", "1000000", 2 * DOLLAR)])
+        ]

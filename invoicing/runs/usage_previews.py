@@ -1,6 +1,6 @@
-"""What taking events back would do to the bills: the same code, in a transaction that is rolled back."""
+"""What correcting usage would do to the bills: the same code, in a transaction that is rolled back."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,15 @@ from invoicing.invoices.queries import is_period_billed
 from invoicing.models import InvoiceReason
 from invoicing.rating.items import RatingKind
 from invoicing.runs.billing import rate_period
-from metering.operations import VoidPreview, preview_void, void_events
+from metering.operations import (
+    MatchPreview,
+    UsageEffect,
+    VoidPreview,
+    match_selected_events,
+    preview_match,
+    preview_void,
+    void_events,
+)
 from metering.queries.corrections import EventSelection
 from subscriptions.models import Period, Subscription
 from subscriptions.operations import ensure_periods
@@ -43,6 +51,14 @@ class PricedVoidPreview:
     charges: tuple[ChargeEffect, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedMatchPreview:
+    """What giving unmatched events to a subscription would do to its usage, and to what is billed for it."""
+
+    usage: MatchPreview
+    charges: tuple[ChargeEffect, ...]
+
+
 @transaction.atomic
 def preview_priced_void(*, selection: EventSelection, at: datetime, actor: Actor) -> PricedVoidPreview:
     """Tell what taking events back would change in each period and on the bills; change nothing.
@@ -51,23 +67,50 @@ def preview_priced_void(*, selection: EventSelection, at: datetime, actor: Actor
     Locks: slots (exclusive), until it is rolled back.
     """
     preview = preview_void(selection=selection, at=at, actor=actor)
-    subscription_ids = {effect.period.subscription_id for effect in preview.effects}
+
+    def void() -> None:
+        void_events(selection=selection, reason="Preview", at=at, actor=actor)
+
+    return PricedVoidPreview(usage=preview, charges=_price(preview.effects, void, at=at))
+
+
+@transaction.atomic
+def preview_priced_match(
+    *, selection: EventSelection, subscription_id: UUID, at: datetime, actor: Actor
+) -> PricedMatchPreview:
+    """Tell what giving unmatched events to a subscription would change; change nothing.
+
+    Raises: as `metering.operations.preview_match`; MeterFilling.
+    Locks: slots (exclusive), until it is rolled back.
+    """
+    preview = preview_match(selection=selection, subscription_id=subscription_id, at=at, actor=actor)
+
+    def match() -> None:
+        match_selected_events(
+            selection=selection, subscription_id=subscription_id, reason="Preview", at=at, actor=actor
+        )
+
+    return PricedMatchPreview(usage=preview, charges=_price(preview.effects, match, at=at))
+
+
+def _price(
+    effects: Sequence[UsageEffect], act: Callable[[], None], *, at: datetime
+) -> tuple[ChargeEffect, ...]:
+    """Rate what subscriptions have still to be billed for, before an act and after; undo everything."""
+    subscription_ids = {effect.period.subscription_id for effect in effects}
     ensure_periods(subscription_ids=subscription_ids, until=at)
     before = _rate_all(subscription_ids, at=at)
-    void_events(selection=selection, reason="Preview", at=at, actor=actor)
+    act()
     after = _rate_all(subscription_ids, at=at)
     subscriptions = Subscription.objects.in_bulk(list(subscription_ids))
     transaction.set_rollback(True)
-    return PricedVoidPreview(
-        usage=preview,
-        charges=tuple(
-            ChargeEffect(
-                subscription=subscriptions[subscription_id],
-                before_nanos=before[subscription_id],
-                after_nanos=after[subscription_id],
-            )
-            for subscription_id in sorted(subscription_ids)
-        ),
+    return tuple(
+        ChargeEffect(
+            subscription=subscriptions[subscription_id],
+            before_nanos=before[subscription_id],
+            after_nanos=after[subscription_id],
+        )
+        for subscription_id in sorted(subscription_ids)
     )
 
 
