@@ -1,5 +1,6 @@
 """`python -m benchmarks usage`: reading usage over HTTP, with few events in the period and with many."""
 
+import gc
 import http.client
 import time
 from argparse import ArgumentParser
@@ -119,6 +120,8 @@ class ServerReader:
     """Asks Django in this process: all that the web server does for a request, without the way to it."""
 
     def __init__(self, install: RunningInstall) -> None:
+        gc.collect()
+        gc.freeze()  # As `wsgi.py` does: else collecting garbage falls on one of the queries, time and again.
         self._client = Client(SERVER_NAME=HOST, headers={"Authorization": f"Bearer {install.token}"})
 
     def __call__(self, path: str) -> bytes:
