@@ -25,11 +25,12 @@ from benchmarks.storage import (
     measure_reading,
     measure_sizes,
 )
+from benchmarks.upkeep import OF_EVENTS, OF_ROLLUPS, measure_insert_upkeep, measure_update_upkeep
 from billing_project.core.clock import now
 
 FILL_FACTORS = (100, 90, 70, 50)
 TIMES = 50
-ROLLUP_ROWS, ROLLUP_ROUNDS, ROLLUPS_PER_ROUND = 20_000, 200, 500
+ROLLUP_ROWS, ROLLUP_ROUNDS, ROLLUPS_PER_ROUND = 30_000, 200, 500
 
 Result = Mapping[str, Any]
 
@@ -65,10 +66,21 @@ class Command(BaseCommand):
                 )
                 for fill_factor in FILL_FACTORS
             ]
+            inserts = [
+                measure_insert_upkeep(upkeep, count=count, batch_size=batch_size) for upkeep in OF_EVENTS
+            ]
+            updates = [
+                measure_update_upkeep(
+                    upkeep, rows=ROLLUP_ROWS, rounds=ROLLUP_ROUNDS, per_round=ROLLUPS_PER_ROUND
+                )
+                for upkeep in OF_ROLLUPS
+            ]
             archive = measure_archive(count=count, times=TIMES)
         console.print(_draw_sizes(variants))
         console.print(_draw_speed(variants))
         console.print(_draw_rows("Rollups, updated over and over", rollups))
+        console.print(_draw_rows("Events, frozen once so many are new", inserts))
+        console.print(_draw_rows("Rollups, vacuumed once so many are dead", updates))
         console.print(_draw_rows("Ids of archived events, and looking 1,000 up", [archive]))
         path = write_results(
             "storage",
@@ -76,7 +88,15 @@ class Command(BaseCommand):
             at=at,
             machine=machine,
             setup={"events": count, "batch_size": batch_size, "customers": 2_000},
-            results=[{"events": variants, "rollups": rollups, "archive": archive}],
+            results=[
+                {
+                    "events": variants,
+                    "rollups": rollups,
+                    "upkeep_of_events": inserts,
+                    "upkeep_of_rollups": updates,
+                    "archive": archive,
+                }
+            ],
         )
         console.print(f"Written to {path}.")
 
@@ -123,5 +143,5 @@ def _draw_rows(title: str, rows: Sequence[Result]) -> Table:
     for name in rows[0]:
         table.add_column(name.replace("_", " "), justify="right")
     for row in rows:
-        table.add_row(*(f"{value:,}" for value in row.values()))
+        table.add_row(*(value if isinstance(value, str) else f"{value:,}" for value in row.values()))
     return table
