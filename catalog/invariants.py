@@ -33,13 +33,18 @@ def check_prices() -> Iterator[str]:
     strays = Price.objects.exclude(sku__plan_id=F("plan_version__plan_id")).order_by("pk")
     for price in strays.iterator(chunk_size=_BATCH_SIZE):
         yield f"Price {price.pk} is in a version of another plan than its SKU {price.sku_id}."
-    for price in Price.objects.order_by("pk").iterator(chunk_size=_BATCH_SIZE):
+    for price in Price.objects.select_related("meter").order_by("pk").iterator(chunk_size=_BATCH_SIZE):
         try:
-            is_stored_form = build_model(price.pricing_model, price.params).to_params() == price.params
+            model = build_model(price.pricing_model, price.params)
         except InvalidPricingParams:
-            is_stored_form = False
-        if not is_stored_form:
+            model = None
+        if model is None or model.to_params() != price.params:
             yield f"Price {price.pk} has parameters that are not those of a {price.pricing_model} price."
+            continue
+        names = [dimension.name for dimension in model.grouping]
+        meter = price.meter
+        if names and (meter is None or not meter.adds_up() or meter.list_lacking(names)):
+            yield f"Price {price.pk} tells usage apart by {' and '.join(names)}, which its meter does not."
 
 
 def check_meters() -> Iterator[str]:

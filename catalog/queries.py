@@ -8,10 +8,15 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing_project.core.errors import NotFound
-from catalog.models import CatalogStatus, Meter, Plan, PlanVersion, Price, Product, Sku
+from billing_project.core.errors import Conflict, InvalidInput, NotFound
+from catalog.models import CatalogStatus, Meter, Plan, PlanVersion, Price, PricingModel, Product, Sku
+from catalog.models.plans import VERSION_FIELDS
+from catalog.pricing.differences import Difference, compare
+from catalog.pricing.price_book import write_book
 from catalog.pricing.registry import build_model
-from catalog.pricing.types import Charge, Stage
+from catalog.pricing.types import Charge, GroupValues, Stage, Usage
+
+_PRICE_TERMS = ("pricing_model", "billing_timing", "tax_behavior", "tax_category")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,44 @@ class PlanDetails:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a quantity of a SKU costs in a whole period."""
+    """What the usage of a SKU costs in a whole period."""
 
     price: Price
     quantity: Decimal
     charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
+class SkuComparison:
+    """In what the price of a SKU differs between two versions of its plan."""
+
+    sku: Sku
+    currency: str
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionComparison:
+    """In what two versions of a plan differ: in its terms, in the SKUs it has, and in what they cost."""
+
+    before: PlanVersion
+    after: PlanVersion
+    terms: tuple[Difference, ...]
+    added: tuple[SkuDetails, ...]
+    removed: tuple[SkuDetails, ...]
+    changed: tuple[SkuComparison, ...]
+
+
+class NoCells(Conflict):
+    """The SKU does not have a price for each value of some properties."""
+
+    code = "no_cells"
+
+
+class ValuesDoNotFit(InvalidInput):
+    """A quantity is not given by the values that the price tells apart."""
+
+    code = "values_do_not_fit"
 
 
 def get_product(product_id: UUID) -> Product:
@@ -163,16 +201,83 @@ def describe_sku(sku: Sku) -> SkuDetails:
     return read_sku_details([sku])[0]
 
 
-def quote_sku(*, sku_id: UUID, quantity: Decimal) -> Quote:
-    """Price a quantity by a SKU's latest price, as if it were the whole usage of a period that is over.
+def get_matrix_price(sku_id: UUID) -> Price:
+    """Return the latest price of a SKU that has one for each value of some properties.
+
+    Raises: NotFound; NoCells.
+    """
+    price = describe_sku(get_sku(sku_id)).price
+    if price is None or price.pricing_model != PricingModel.MATRIX:
+        raise NoCells(f"SKU {sku_id} has no cells: its price is not a Matrix.")
+    return price
+
+
+def export_cells(sku_id: UUID) -> str:
+    """Write the cells of a SKU's latest price, and its default, as a sheet in CSV.
+
+    Raises: NotFound; NoCells.
+    """
+    return write_book(get_matrix_price(sku_id).params)
+
+
+def compare_versions(*, plan_id: UUID, from_number: int, to_number: int) -> VersionComparison:
+    """Read in what two versions of a plan differ; the names of SKUs belong to no version.
 
     Raises: NotFound.
+    """
+    before, after = (get_numbered_version(plan_id=plan_id, number=each) for each in (from_number, to_number))
+    prices = read_prices([before.pk, after.pk])
+    old, new = (
+        {(price.sku_id, price.starts_at): price for price in prices[version.pk]}
+        for version in (before, after)
+    )
+    compared = [
+        SkuComparison(price.sku, price.currency, compare(_write_price(old[key]), _write_price(price)))
+        for key, price in new.items()
+        if key in old
+    ]
+    return VersionComparison(
+        before=before,
+        after=after,
+        terms=compare(*({name: getattr(each, name) for name in VERSION_FIELDS} for each in (before, after))),
+        added=tuple(SkuDetails(price.sku, price) for key, price in new.items() if key not in old),
+        removed=tuple(SkuDetails(price.sku, price) for key, price in old.items() if key not in new),
+        changed=tuple(each for each in compared if each.differences),
+    )
+
+
+def _write_price(price: Price) -> dict[str, object]:
+    """Write all of a price that a version can change."""
+    return {
+        **{name: getattr(price, name) for name in _PRICE_TERMS},
+        **build_model(price.pricing_model, price.params).to_params(),
+    }
+
+
+def quote_sku(*, sku_id: UUID, quantities: Sequence[tuple[GroupValues, Decimal]]) -> Quote:
+    """Price usage by a SKU's latest price, as if it were the whole of a period that is over.
+
+    Each quantity comes with a value for each property that the price tells apart, or with none where all of
+    them are unknown.
+
+    Raises: NotFound; ValuesDoNotFit.
     """
     price = describe_sku(get_sku(sku_id)).price
     if price is None:
         raise NotFound(f"SKU {sku_id} was archived before it had a price to keep.")
-    charge = build_model(price.pricing_model, price.params).charge(quantity, Stage.FINAL)
-    return Quote(price=price, quantity=quantity, charge=charge)
+    model = build_model(price.pricing_model, price.params)
+    dimensions = model.grouping
+    for number, (values, _) in enumerate(quantities):
+        if len(values) not in {0, len(dimensions)}:
+            names = ", ".join(dimension.name for dimension in dimensions) or "nothing"
+            raise ValuesDoNotFit(
+                f"The price tells usage apart by {names}.", field=f"quantities.{number}.values"
+            )
+    unknown: GroupValues = (None,) * len(dimensions)
+    usage = Usage.grouped(
+        [(values or unknown, quantity) for values, quantity in quantities], dimensions=dimensions
+    )
+    return Quote(price=price, quantity=usage.quantity, charge=model.charge(usage, Stage.FINAL))
 
 
 def _describe_plan(plan: Plan, *, version: PlanVersion, prices: Iterable[Price]) -> PlanDetails:

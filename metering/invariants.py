@@ -49,6 +49,18 @@ _STRAY_ROLLUPS = """
     )
 """
 
+# Each value that is kept is also in the totals of the same key.
+_STRAY_VALUES = """
+    SELECT DISTINCT kept.customer_id, kept.segment_id, kept.meter_id
+    FROM metering_usagevalue kept
+    WHERE NOT EXISTS (
+        SELECT 1 FROM metering_usagerollup rollup
+        WHERE rollup.customer_id = kept.customer_id AND rollup.segment_id = kept.segment_id
+        AND rollup.meter_id = kept.meter_id AND rollup.hour_at = kept.hour_at
+        AND rollup.group_key = kept.group_key
+    )
+"""
+
 _DOUBLE_EVENTS = """
     SELECT event.customer_id, event.event_id
     FROM metering_archivedevent archived
@@ -97,6 +109,8 @@ def check_owners() -> Iterator[str]:
         yield f"Event {event_id!r} of customer {customer_id} is in a segment that is not theirs."
     for customer_id, segment_id in _read(_STRAY_ROLLUPS):
         yield f"Segment {segment_id} of customer {customer_id} has rollups but no events."
+    for customer_id, segment_id, meter_id in _read(_STRAY_VALUES):
+        yield f"Segment {segment_id} of customer {customer_id} has values of meter {meter_id} but no rollups."
 
 
 def check_rollups() -> Iterator[str]:

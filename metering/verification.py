@@ -16,14 +16,15 @@ from django.db.models import Exists, OuterRef
 
 from billing_project.core.money import EXACT
 from catalog.models import Meter
-from catalog.property_filters import PropertyFilter
 from metering.aggregation.accumulator import Accumulator
-from metering.aggregation.rules import NO_GROUP, MeterRule, read_group
-from metering.aggregation.types import Accumulated, Contribution, InvalidValue, Span
+from metering.aggregation.rules import NO_GROUP, MeterRule
+from metering.aggregation.types import Accumulated, Contribution, Span
 from metering.meters import build_rule, group_rules
 from metering.models import EventVoid, UsageEvent
 from metering.queries import NO_USAGE, GroupUsage, MeterUsage
+from metering.queries.ahead import hold_back_changes
 from metering.queries.archives import check_not_archived
+from metering.queries.contributions import explain_contribution, name_groups, read_event_groups
 from metering.queries.corrections import read_charged
 from metering.queries.rollups import Place, Selection
 from metering.queries.usage import (
@@ -147,24 +148,6 @@ def explain_events(*, subscription: Subscription, period: Period) -> Iterator[Ex
     yield from _explain_late(subscription, period)
 
 
-def explain_contribution(event: UsageEvent, rule: MeterRule) -> Contribution | str:
-    """Say what an event of the meter's type adds to it, or why it adds nothing."""
-    for condition in rule.filters:
-        if not condition.matches(event.properties):
-            return f"The filter does not hold: {write_filter(condition)}."
-    try:
-        contribution = rule.count(event.properties, timestamp=event.timestamp)
-        rule.find_group(event.properties)
-    except InvalidValue as error:
-        return str(error)
-    return "It lacks the property." if contribution is None else contribution
-
-
-def write_filter(condition: PropertyFilter) -> str:
-    """Write a filter so that people can read it."""
-    return " ".join([condition.property_name, condition.operator, ", ".join(condition.values)]).rstrip()
-
-
 def _measure(
     due: Mapping[RollupKey, Accumulator],
     *,
@@ -176,9 +159,10 @@ def _measure(
     """Measure what events add up to, in each segment as a whole and by group."""
     aggregations = {rule.meter_id: rule.aggregation for rule in selection.rules}
     parts: defaultdict[Place, Accumulator] = defaultdict(Accumulator)
-    for key, found in due.items():
-        for group_key in {NO_GROUP, key.group_key}:
-            parts[Place(selection.buckets[key.segment_id], key.meter_id, group_key)].merge(found)
+    held_back = hold_back_changes(selection, spans=spans, timezone=period.timezone, at=at)
+    for (segment_id, meter_id, _, own_key), found in chain(due.items(), held_back.items()):
+        for group_key in {NO_GROUP, own_key}:
+            parts[Place(selection.buckets[segment_id], meter_id, group_key)].merge(found)
     accumulated: dict[Place, Accumulated] = {
         place: found.read(aggregations[place.meter_id]) for place, found in parts.items()
     }
@@ -213,11 +197,7 @@ def _list_groups(
     usage: Mapping[Place, MeterUsage], *, number: int, rule: MeterRule
 ) -> tuple[GroupUsage, ...]:
     places = sorted(place for place in usage if place[:2] == (number, rule.meter_id) and place.group_key)
-    return tuple(GroupUsage(_read_groups(place.group_key, rule), usage[place]) for place in places)
-
-
-def _read_groups(group_key: str, rule: MeterRule) -> dict[str, str | None]:
-    return dict(zip(rule.group_by, read_group(group_key), strict=True))
+    return tuple(GroupUsage(name_groups(place.group_key, rule), usage[place]) for place in places)
 
 
 def _iterate_events(subscription: Subscription, segment: Segment) -> Iterator[tuple[UsageEvent, bool]]:
@@ -239,7 +219,7 @@ def _explain(
         if isinstance(found, str):
             yield ExplainedEvent(event=event, meter=meter, reason=found)
         else:
-            groups = _read_groups(rule.find_group(event.properties), rule) if rule.group_by else None
+            groups = read_event_groups(event, rule)
             yield ExplainedEvent(event=event, meter=meter, groups=groups, contribution=found)
 
 

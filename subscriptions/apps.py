@@ -9,7 +9,16 @@ class SubscriptionsConfig(AppConfig):
     name = "subscriptions"
 
     def ready(self) -> None:
-        """Register the app's invariants."""
-        from subscriptions import invariants
+        """List the handlers of events, and register the app's invariants."""
+        from billing_project.core import events
+        from subscriptions import handlers, invariants
 
+        events.subscribe(
+            "customer.updated", handlers.move_subscriptions, key="subscriptions.move_subscriptions"
+        )
+        events.subscribe(
+            "plan.migration_requested",
+            handlers.migrate_subscriptions,
+            key="subscriptions.migrate_subscriptions",
+        )
         invariants.register()

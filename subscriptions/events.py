@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from billing_project.core.events import DomainEvent
+from catalog.models import PlanVersion
 from subscriptions.models import Subscription
 
 
@@ -53,9 +54,23 @@ class SubscriptionCreated(SubscriptionEvent):
 
 @dataclass(frozen=True)
 class SubscriptionUpdated(SubscriptionEvent):
-    """A trial has ended, or the end of a subscription was planned or withdrawn."""
+    """A trial has ended, plan, quantities or prices have changed, or a change was planned or withdrawn."""
 
     name: ClassVar[str] = "subscription.updated"
+
+
+@dataclass(frozen=True)
+class SubscriptionPaused(SubscriptionEvent):
+    """A subscription has been paused: no fees are due until it is resumed."""
+
+    name: ClassVar[str] = "subscription.paused"
+
+
+@dataclass(frozen=True)
+class SubscriptionResumed(SubscriptionEvent):
+    """A paused subscription goes on."""
+
+    name: ClassVar[str] = "subscription.resumed"
 
 
 @dataclass(frozen=True)
@@ -63,3 +78,37 @@ class SubscriptionCancelled(SubscriptionEvent):
     """A subscription has ended, at once or as planned."""
 
     name: ClassVar[str] = "subscription.cancelled"
+
+
+@dataclass(frozen=True)
+class MigrationRequested(DomainEvent):
+    """Subscriptions are to be taken from one version of a plan to another, those behind `after` first."""
+
+    source: PlanVersion
+    target: PlanVersion
+    when: str
+    subscription_ids: tuple[UUID, ...] | None
+    after: UUID | None
+
+    name: ClassVar[str] = "plan.migration_requested"
+    subject_type: ClassVar[str] = "plan"
+
+    @property
+    def subject_id(self) -> UUID:
+        """Return the plan."""
+        return self.source.plan_id
+
+    @property
+    def customer_id(self) -> UUID | None:
+        """Return nobody: many customers follow a plan."""
+        return None
+
+    def payload(self) -> Mapping[str, object]:
+        """Return what is to be done, and how far it has come."""
+        return {
+            "from_version": self.source.number,
+            "to_version": self.target.number,
+            "when": self.when,
+            "subscription_ids": None if self.subscription_ids is None else list(self.subscription_ids),
+            "after": self.after,
+        }

@@ -1,10 +1,18 @@
 """What is true of subscriptions and their periods at any moment."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db import connection
+from django.db.models import F
 
 from billing_project.core import invariants
+from subscriptions.layout import read_terms
+from subscriptions.models import Period, PlannedChange, Subscription
+from subscriptions.queries import find_last_segment, get_schedule, list_shifts
+from subscriptions.timeline import Stretch, lay
+
+_MOMENT = timedelta(microseconds=1)
 
 _PERIODS_TILE = """
     SELECT id, subscription_id, number,
@@ -100,13 +108,13 @@ _ENDS = """
 """
 
 _ITEMS = """
-    SELECT subscription.id, price.sku_id
-    FROM subscriptions_subscription subscription
+    SELECT DISTINCT segment.subscription_id, price.sku_id
+    FROM (SELECT DISTINCT subscription_id, plan_version_id FROM subscriptions_segment) AS segment
     JOIN (SELECT DISTINCT plan_version_id, sku_id FROM catalog_price) AS price
-        ON price.plan_version_id = subscription.plan_version_id
+        ON price.plan_version_id = segment.plan_version_id
     WHERE NOT EXISTS (
         SELECT 1 FROM subscriptions_subscriptionitem item
-        WHERE item.subscription_id = subscription.id AND item.sku_id = price.sku_id
+        WHERE item.subscription_id = segment.subscription_id AND item.sku_id = price.sku_id
     )
 """
 
@@ -136,9 +144,46 @@ def check_ends() -> Iterator[str]:
 
 
 def check_items() -> Iterator[str]:
-    """Find subscriptions that lack an item for a SKU of their plan version."""
+    """Find subscriptions that lack an item for a SKU of a plan version that they follow or followed."""
     for subscription_id, sku_id in _read(_ITEMS):
         yield f"Subscription {subscription_id} has no item for SKU {sku_id}."
+
+
+def check_changes() -> Iterator[str]:
+    """Find open periods that do not lie as the schedule and the changes of their subscription say."""
+    changed = PlannedChange.objects.filter(withdrawn_at__isnull=True).values("subscription_id")
+    for subscription in Subscription.objects.filter(pk__in=changed).order_by("pk").iterator():
+        periods = Period.objects.filter(subscription=subscription, closed_at__isnull=True)
+        for period in periods.order_by("number"):
+            if not _lies_as_scheduled(period, subscription):
+                yield f"Period {period.number} of subscription {subscription.pk} is not as scheduled."
+            if not _is_parted_by_changes(period):
+                yield f"Period {period.number} of subscription {subscription.pk} is not parted as changed."
+
+
+def _lies_as_scheduled(period: Period, subscription: Subscription) -> bool:
+    scheduled = get_schedule(subscription).period(period.number)
+    end = subscription.ends_at or scheduled.ends_at
+    bounds = (min(scheduled.starts_at, end), min(scheduled.ends_at, end))
+    return (period.starts_at, period.ends_at) == bounds
+
+
+def _is_parted_by_changes(period: Period) -> bool:
+    """Part a period anew, from the terms that held before it, and compare."""
+    if period.starts_at == period.ends_at:
+        return True
+    own = period.segments.filter(ends_at__gt=F("starts_at")).order_by("position")
+    before = find_last_segment(subscription_id=period.subscription_id, before=period.starts_at)
+    # The first segment of all has no other before it: it is itself what changes have parted since.
+    since = period.starts_at if before.starts_at < period.starts_at else period.starts_at + _MOMENT
+    expected = lay(
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        terms=read_terms(before),
+        shifts=list_shifts(period.subscription_id, since=since),
+    )
+    found = [Stretch(segment.starts_at, segment.ends_at, read_terms(segment)) for segment in own]
+    return found == list(expected)
 
 
 def register() -> None:
@@ -148,6 +193,7 @@ def register() -> None:
     invariants.register("periods close in order, after their end", check_closing)
     invariants.register("subscriptions end with their last period, as planned", check_ends)
     invariants.register("subscriptions have an item for each SKU", check_items)
+    invariants.register("open periods lie as the changes say", check_changes)
 
 
 def _read(sql: str) -> Iterator[tuple[object, ...]]:

@@ -1,15 +1,17 @@
 """Reading subscriptions, their items and their periods."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import DateTimeField, F, OuterRef, Subquery, Value
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from billing_project.core.errors import NotFound
+from catalog.models import PlanVersion
 from catalog.queries import read_prices
 from subscriptions.models import (
     ChangeKind,
@@ -18,8 +20,15 @@ from subscriptions.models import (
     Segment,
     Subscription,
     SubscriptionItem,
+    SubscriptionStatus,
 )
-from subscriptions.schedule import Cadence, Schedule
+from subscriptions.schedule import Schedule
+from subscriptions.timeline import Shift
+
+PAUSES = {ChangeKind.PAUSE: True, ChangeKind.RESUME: False}
+# The kinds of change that part a period, and those that move the periods themselves.
+SHIFTING = (ChangeKind.CHANGE, *PAUSES)
+SCHEDULING = (ChangeKind.CHANGE, ChangeKind.TIMEZONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +40,28 @@ class ItemDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedChangeDetails:
+    """A change that has yet to come, as it is shown: what it says of items, by their SKUs."""
+
+    change: PlannedChange
+    quantities: Mapping[str, Decimal | None]
+    overrides: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionDetails:
     """A subscription as it is shown.
 
     The current period is the one that contains the customer's now; before the start it is the first one, and
-    after the end, or while the next one is still to be made, the last.
+    after the end, or while the next one is still to be made, the last. The items are those of the plan
+    version that it follows, and the changes those that have yet to come.
     """
 
     subscription: Subscription
     current_period: Period
     trial_ends_at: datetime | None
     items: tuple[ItemDetails, ...]
+    planned_changes: tuple[PlannedChangeDetails, ...]
 
 
 def get_subscription(subscription_id: UUID) -> Subscription:
@@ -55,15 +75,32 @@ def get_subscription(subscription_id: UUID) -> Subscription:
     return subscription
 
 
-def get_schedule(subscription: Subscription) -> Schedule:
-    """Build the schedule that a subscription's periods follow, from what is stored of it."""
-    return Schedule(
-        cadence=Cadence(subscription.plan_version.billing_cadence),
-        anchor_date=subscription.anchor_date,
-        starts_at=subscription.starts_at,
-        timezone=subscription.timezone,
-        trial_days=subscription.trial_days,
+def list_running_ids(customer_id: UUID, *, at: datetime) -> list[UUID]:
+    """List the subscriptions of a customer that have not ended by an instant, in the order of their locks."""
+    running = Subscription.objects.filter(customer_id=customer_id).exclude(
+        status=SubscriptionStatus.CANCELLED
     )
+    has_no_end = Q(ends_at__isnull=True) | Q(ends_at__gt=at)
+    return list(running.filter(has_no_end).order_by("pk").values_list("pk", flat=True))
+
+
+def select_on_version(
+    version: PlanVersion, *, subscription_ids: Sequence[UUID] | None
+) -> QuerySet[Subscription]:
+    """Select subscriptions that follow a plan version, and neither end nor are about to follow another."""
+    leaving = PlannedChange.objects.filter(
+        subscription=OuterRef("pk"),
+        plan_version__isnull=False,
+        applied_at__isnull=True,
+        withdrawn_at__isnull=True,
+    )
+    staying = Subscription.objects.filter(~Exists(leaving), plan_version=version, ends_at__isnull=True)
+    return staying if subscription_ids is None else staying.filter(pk__in=subscription_ids)
+
+
+def get_schedule(subscription: Subscription) -> Schedule:
+    """Read the schedule that a subscription's periods follow, with what is planned."""
+    return Schedule.from_plain(subscription.epochs)
 
 
 def list_items(subscription_id: UUID) -> list[SubscriptionItem]:
@@ -74,10 +111,71 @@ def list_items(subscription_id: UUID) -> list[SubscriptionItem]:
 
 
 def find_planned_change(*, subscription_id: UUID, kind: ChangeKind) -> PlannedChange | None:
-    """Find the change of a kind that is planned for a subscription and neither applied nor withdrawn."""
-    return PlannedChange.objects.filter(
-        subscription_id=subscription_id, kind=kind, applied_at__isnull=True, withdrawn_at__isnull=True
-    ).first()
+    """Find the first change of a kind that is planned for a subscription, neither applied nor withdrawn."""
+    return _select_pending([subscription_id]).filter(kind=kind).first()
+
+
+def get_planned_change(*, subscription_id: UUID, change_id: UUID) -> PlannedChange:
+    """Read a change of a subscription.
+
+    Raises: NotFound.
+    """
+    change = PlannedChange.objects.filter(pk=change_id, subscription_id=subscription_id).first()
+    if change is None:
+        raise NotFound(f"Subscription {subscription_id} has no change {change_id}.")
+    return change
+
+
+def list_pending_changes(subscription_id: UUID) -> list[PlannedChange]:
+    """Read the changes of a subscription that are neither applied nor withdrawn, in their order."""
+    return list(_select_pending([subscription_id]))
+
+
+def list_schedule_changes(subscription_id: UUID) -> list[PlannedChange]:
+    """Read the changes that may move a subscription's periods, with their plan versions, in their order."""
+    changes = PlannedChange.objects.filter(
+        subscription_id=subscription_id, kind__in=SCHEDULING, withdrawn_at__isnull=True
+    )
+    return list(changes.select_related("plan_version").order_by("effective_at", "pk"))
+
+
+def list_shifts(subscription_id: UUID, *, since: datetime) -> list[Shift]:
+    """Read what is different for a subscription from an instant on, in order."""
+    return read_shifts([subscription_id], since=since)[subscription_id]
+
+
+def read_shifts(subscription_ids: Collection[UUID], *, since: datetime) -> Mapping[UUID, list[Shift]]:
+    """Read what is different for subscriptions from an instant on, each in order."""
+    changes = PlannedChange.objects.filter(
+        subscription_id__in=subscription_ids,
+        kind__in=SHIFTING,
+        effective_at__gte=since,
+        withdrawn_at__isnull=True,
+    )
+    shifts: defaultdict[UUID, list[Shift]] = defaultdict(list)
+    for change in changes.order_by("effective_at", "pk"):
+        shifts[change.subscription_id].append(
+            Shift(
+                at=change.effective_at,
+                plan_version_id=change.plan_version_id,
+                quantities=change.quantities,
+                overrides=change.overrides,
+                is_paused=PAUSES.get(ChangeKind(change.kind)),
+            )
+        )
+    return shifts
+
+
+def find_segment_at(*, subscription_id: UUID, at: datetime) -> Segment | None:
+    """Find the stored segment that contains an instant."""
+    return Segment.objects.filter(subscription_id=subscription_id, starts_at__lte=at, ends_at__gt=at).first()
+
+
+def find_last_segment(*, subscription_id: UUID, before: datetime) -> Segment:
+    """Find the last segment that began before an instant, or else the first of all; it has a length."""
+    segments = Segment.objects.filter(subscription_id=subscription_id, ends_at__gt=F("starts_at"))
+    begun = segments.filter(starts_at__lt=before).order_by("-starts_at").first()
+    return begun or segments.order_by("starts_at")[0]
 
 
 def get_period(period_id: UUID) -> Period:
@@ -132,23 +230,27 @@ def read_subscription_details(
     subscription_ids = [subscription.pk for subscription in subscriptions]
     periods = _read_current_periods(subscription_ids, real_now=real_now)
     items = _read_items(subscription_ids)
+    changes = _read_pending_changes(subscription_ids)
     prices = read_prices({subscription.plan_version_id for subscription in subscriptions})
     details = []
     for subscription in subscriptions:
         meter_codes = {
-            price.sku_id: price.meter.code
+            price.sku_id: None if price.meter is None else price.meter.code
             for price in prices[subscription.plan_version_id]
-            if price.meter is not None
         }
-        first = get_schedule(subscription).period(0)
         details.append(
             SubscriptionDetails(
                 subscription=subscription,
                 current_period=periods[subscription.pk],
-                trial_ends_at=first.ends_at if first.is_trial else None,
+                trial_ends_at=get_schedule(subscription).trial_ends_at,
                 items=tuple(
-                    ItemDetails(item=item, meter_code=meter_codes.get(item.sku_id))
+                    ItemDetails(item=item, meter_code=meter_codes[item.sku_id])
                     for item in items[subscription.pk]
+                    if item.sku_id in meter_codes
+                ),
+                planned_changes=tuple(
+                    _describe_change(change, items=items[subscription.pk])
+                    for change in changes[subscription.pk]
                 ),
             )
         )
@@ -175,3 +277,29 @@ def _read_items(subscription_ids: Collection[UUID]) -> Mapping[UUID, Sequence[Su
     for item in items.order_by("pk"):
         by_subscription[item.subscription_id].append(item)
     return by_subscription
+
+
+def _describe_change(change: PlannedChange, *, items: Iterable[SubscriptionItem]) -> PlannedChangeDetails:
+    skus = {str(item.pk): str(item.sku_id) for item in items}
+    return PlannedChangeDetails(
+        change=change,
+        quantities={
+            skus[item]: None if quantity is None else Decimal(quantity)
+            for item, quantity in change.quantities.items()
+        },
+        overrides={skus[item]: override for item, override in change.overrides.items()},
+    )
+
+
+def _read_pending_changes(subscription_ids: Collection[UUID]) -> Mapping[UUID, Sequence[PlannedChange]]:
+    by_subscription: defaultdict[UUID, list[PlannedChange]] = defaultdict(list)
+    for change in _select_pending(subscription_ids):
+        by_subscription[change.subscription_id].append(change)
+    return by_subscription
+
+
+def _select_pending(subscription_ids: Collection[UUID]) -> QuerySet[PlannedChange]:
+    changes = PlannedChange.objects.filter(
+        subscription_id__in=subscription_ids, applied_at__isnull=True, withdrawn_at__isnull=True
+    )
+    return changes.select_related("plan_version__plan").order_by("effective_at", "pk")

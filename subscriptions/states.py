@@ -8,7 +8,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.TRIALING: frozenset({Status.ACTIVE, Status.PAST_DUE, Status.PAUSED, Status.CANCELLED}),
     Status.ACTIVE: frozenset({Status.PAST_DUE, Status.PAUSED, Status.CANCELLED}),
     Status.PAST_DUE: frozenset({Status.ACTIVE, Status.PAUSED, Status.CANCELLED}),
-    Status.PAUSED: frozenset({Status.ACTIVE, Status.CANCELLED}),
+    Status.PAUSED: frozenset({Status.TRIALING, Status.ACTIVE, Status.CANCELLED}),
     Status.CANCELLED: frozenset(),
 }
 

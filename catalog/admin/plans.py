@@ -14,12 +14,13 @@ from billing_project.core.actors import Actor
 from billing_project.core.admin.bases import OperationAdmin, OperationForm, ReadOnlyAdmin
 from billing_project.core.admin.columns import badge
 from billing_project.core.admin.details import DetailsAdmin, RelatedList, Table, make_link
+from catalog.admin.comparisons import make_comparison_table
 from catalog.admin.prices import link_sku, make_price_table
 from catalog.models import Anchor, BillingCadence, Plan, PlanVersion, TrialUsage
 from catalog.models.plans import MAX_TRIAL_DAYS
 from catalog.operations import PlanTerms, create_plan, update_plan
 from catalog.operations.plans import PlanChanges
-from catalog.queries import read_plan_details, read_prices
+from catalog.queries import compare_versions, read_plan_details, read_prices
 
 
 class NewPlanForm(OperationForm[Plan]):
@@ -158,8 +159,12 @@ class PlanVersionAdmin(DetailsAdmin[PlanVersion], ReadOnlyAdmin[PlanVersion]):
         return super().get_queryset(request).select_related("plan")
 
     def make_tables(self, request: HttpRequest, row: PlanVersion) -> Sequence[Table]:
-        """Show the prices."""
-        return [make_price_table(read_prices([row.pk])[row.pk], title="Prices", of="SKU", name=link_sku)]
+        """Show the prices, and in what they and the terms differ from those of the version before."""
+        prices = make_price_table(read_prices([row.pk])[row.pk], title="Prices", of="SKU", name=link_sku)
+        if row.number == 1:
+            return [prices]
+        comparison = compare_versions(plan_id=row.plan_id, from_number=row.number - 1, to_number=row.number)
+        return [prices, make_comparison_table(comparison)]
 
 
 def make_version_table(versions: QuerySet[PlanVersion]) -> Table:

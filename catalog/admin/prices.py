@@ -10,9 +10,11 @@ from django.utils.text import capfirst
 from billing_project.core.admin.columns import write_money, write_quantity
 from billing_project.core.admin.details import Table, make_link
 from catalog.models import Price
+from catalog.pricing.params import BasisPoints, write_percent
 from catalog.pricing.registry import build_model
 
-_AMOUNT = "_nanos"
+_AMOUNT, _BPS = "_nanos", "_bps"
+_QUANTITIES = ("up_to", "package_size", "free_units")
 
 
 def describe_price(price: Price) -> SafeString:
@@ -40,7 +42,7 @@ def make_price_table(
             )
             for price in prices
         ],
-        empty="No prices. SKUs are added to a plan over the API.",
+        empty="No prices. Price books are added under SKUs, all others over the API.",
     )
 
 
@@ -62,8 +64,13 @@ def describe_quantity(price: Price) -> SafeString | str:
 
 
 def _walk(params: Mapping[str, object], currency: str) -> Iterator[str]:
+    dimensions = params.get("dimensions")
     for name, value in params.items():
-        if isinstance(value, list):
+        if name == "dimensions":
+            continue
+        if name == "cells" and isinstance(value, list) and isinstance(dimensions, list):
+            yield f"{len(value):,} {'cell' if len(value) == 1 else 'cells'} by {' and '.join(dimensions)}"
+        elif isinstance(value, list):
             for step in value:
                 yield capfirst(", ".join(_write_parts(step, currency)))
         else:
@@ -75,9 +82,14 @@ def _write_parts(params: Mapping[str, object], currency: str) -> Iterator[str]:
     for name, value in params.items():
         if value is None or (name.startswith("flat_") and value == "0"):
             continue
-        is_amount = name.endswith(_AMOUNT)
-        number = str(value)
-        text = (
-            write_money(int(number), currency, exact=True) if is_amount else write_quantity(Decimal(number))
-        )
-        yield f"{name.removesuffix(_AMOUNT).replace('_', ' ')} {text}"
+        words = name.removesuffix(_AMOUNT).removesuffix(_BPS).replace("_", " ")
+        yield f"{words} {write_part(name, str(value), currency=currency)}"
+
+
+def write_part(name: str, text: str, *, currency: str) -> str:
+    """Write the value of a parameter, which its name says what to make of."""
+    if name.endswith(_AMOUNT):
+        return write_money(int(text), currency, exact=True)
+    if name.endswith(_BPS):
+        return write_percent(BasisPoints(int(text)))
+    return write_quantity(Decimal(text)) if name in _QUANTITIES else text

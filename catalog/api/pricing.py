@@ -7,21 +7,25 @@ handed to its model as it came in: the model alone reads it, and says what is wr
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
+from enum import StrEnum
 from types import NoneType, UnionType
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import serializers
 
 from catalog.pricing.adjusted import ADJUSTMENT_PARAMS, Adjusted
-from catalog.pricing.params import MAX_OBJECTS
+from catalog.pricing.params import AtMost, BasisPoints
 from catalog.pricing.registry import PRICING_MODELS
 
 Schema = dict[str, Any]
 
 _AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]{1,38}$", "example": "2000000"}
 _QUANTITY: Schema = {"type": "string", "pattern": r"^[0-9]{1,30}(\.[0-9]{1,30})?$", "example": "1000"}
+_BPS: Schema = {"type": "string", "pattern": r"^[0-9]{1,5}$", "example": "250"}
+_TEXT: Schema = {"type": "string"}
 _NULL: Schema = {"type": "null"}
+_NUMBERS: Mapping[Any, Schema] = {int: _AMOUNT, Decimal: _QUANTITY, BasisPoints: _BPS}
 
 
 class PricingParam(serializers.Field[Any, Any, Any, Any]):
@@ -86,22 +90,27 @@ def _describe_params(describe_number: Callable[[Schema], Schema]) -> dict[str, S
 
 def _read_types(model: type) -> dict[str, Any]:
     """Read the types of a dataclass's fields."""
-    return {name: hint for name, hint in get_type_hints(model).items() if get_origin(hint) is not ClassVar}
+    hints = get_type_hints(model, include_extras=True)
+    return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
 
 
 def _describe(hint: Any, describe_number: Callable[[Schema], Schema]) -> Schema:
     """Describe a type in the words of JSON Schema."""
     arguments = get_args(hint)
-    if hint is int:
-        return describe_number(_AMOUNT)
-    if hint is Decimal:
-        return describe_number(_QUANTITY)
+    if hint in _NUMBERS:
+        return describe_number(_NUMBERS[hint])
+    if hint is str:
+        return _TEXT
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return {"type": "string", "enum": [choice.value for choice in hint]}
     if isinstance(hint, UnionType) and NoneType in arguments:
         (given,) = set(arguments) - {NoneType}
         return {"oneOf": [_describe(given, describe_number), _NULL]}
-    if get_origin(hint) is tuple:
-        items = _describe(arguments[0], describe_number)
-        return {"type": "array", "items": items, "minItems": 1, "maxItems": MAX_OBJECTS}
+    if get_origin(hint) is Annotated:
+        listed, at_most = arguments
+        assert get_origin(listed) is tuple and isinstance(at_most, AtMost), f"not a list: {hint}"
+        items = _describe(get_args(listed)[0], describe_number)
+        return {"type": "array", "items": items, "minItems": 1, "maxItems": at_most.count}
     assert isinstance(hint, type) and is_dataclass(hint), f"a parameter cannot be described: {hint}"
     types = _read_types(hint)
     return {

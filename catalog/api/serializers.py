@@ -23,8 +23,9 @@ from catalog.models import (
 )
 from catalog.models.plans import MAX_TRIAL_DAYS
 from catalog.operations.meters import MAX_GROUPS
+from catalog.pricing.matrix import MAX_CELLS, MAX_DIMENSIONS, MAX_VALUE_LENGTH
 from catalog.property_filters import MAX_FILTERS, MAX_NAME_LENGTH, MAX_VALUES, FilterOperator
-from catalog.queries import PlanDetails, Quote, SkuDetails
+from catalog.queries import PlanDetails, Quote, SkuDetails, VersionComparison
 
 MAX_TAGS = 50
 COUNTING_FIELDS = ("aggregation", "percentile", "carries_over", "filters", "group_by")
@@ -262,10 +263,64 @@ class UpdatePlanInput(PlanInput):
     status = EnumField(CatalogStatus, required=False)
 
 
-class QuoteInput(InputSerializer):
-    """How much is used in a whole period."""
+class DifferenceSerializer(serializers.Serializer[Any]):
+    """One thing that two versions of a plan have different; null where one of them does not have it."""
 
+    field = serializers.CharField()
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+
+
+class SkuComparisonSerializer(serializers.Serializer[Any]):
+    """A SKU that costs something else in the later version."""
+
+    sku_id = serializers.UUIDField(source="sku.id")
+    name = serializers.CharField(source="sku.name")
+    differences = DifferenceSerializer(many=True)
+
+
+class VersionComparisonSerializer(serializers.Serializer[VersionComparison]):
+    """In what two versions of a plan differ."""
+
+    plan_id = serializers.UUIDField(source="before.plan_id")
+    from_version = serializers.IntegerField(source="before.number")
+    to_version = serializers.IntegerField(source="after.number")
+    terms = DifferenceSerializer(many=True)
+    added = SkuSerializer(many=True)
+    removed = SkuSerializer(many=True)
+    changed = SkuComparisonSerializer(many=True)
+
+
+class QuotedQuantityInput(InputSerializer):
+    """How much is used with certain values of the properties that a price tells apart; null is any other."""
+
+    values = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_VALUE_LENGTH, allow_null=True),
+        min_length=1,
+        max_length=MAX_DIMENSIONS,
+    )
     quantity = QuantityField(min_value=Decimal(0))
+
+
+class QuoteInput(InputSerializer):
+    """How much is used in a whole period: in all, or by the values that a price tells apart."""
+
+    quantity = QuantityField(required=False, min_value=Decimal(0))
+    quantities = serializers.ListField(
+        child=QuotedQuantityInput(), required=False, min_length=1, max_length=MAX_CELLS
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Ask for one of the two."""
+        if not attrs:
+            raise serializers.ValidationError(
+                {"quantity": ["Enter a quantity, or quantities by values."]}, code="required"
+            )
+        if len(attrs) > 1:
+            raise serializers.ValidationError(
+                {"quantities": ["Enter either a quantity, or quantities by values."]}, code="invalid"
+            )
+        return attrs
 
 
 class ChargeStepSerializer(serializers.Serializer[Any]):

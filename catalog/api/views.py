@@ -3,6 +3,7 @@
 import re
 from typing import Any, cast
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status as http
 from rest_framework.decorators import action
@@ -31,7 +32,9 @@ from catalog.api.serializers import (
     UpdatePlanInput,
     UpdateProductInput,
     UpdateSkuInput,
+    VersionComparisonSerializer,
 )
+from catalog.api.sheets import CSV, CsvParser
 from catalog.models import Meter, Plan, Product, Sku
 from catalog.operations import (
     MeterChanges,
@@ -45,14 +48,17 @@ from catalog.operations import (
     create_meter,
     create_plan,
     create_product,
+    import_cells,
     update_meter,
     update_plan,
     update_product,
     update_sku,
 )
 from catalog.queries import (
+    compare_versions,
     describe_sku,
     describe_version,
+    export_cells,
     get_latest_version,
     get_numbered_version,
     get_sku,
@@ -132,7 +138,7 @@ class PlanViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
     filterset_class = PlanFilters
     access = CATALOG_ACCESS
     input_classes = {"create": CreatePlanInput, "partial_update": UpdatePlanInput}
-    query_params = {"retrieve": {"version"}}
+    query_params = {"retrieve": {"version"}, "diff": {"from", "to"}}
 
     def list(self, request: Request) -> Response:
         """List plans, each in its latest version."""
@@ -147,8 +153,21 @@ class PlanViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
         number = request.query_params.get("version")
         if number is None:
             return self.respond(describe_version(get_latest_version(plan_id)))
-        version = get_numbered_version(plan_id=plan_id, number=_read_version(number))
+        version = get_numbered_version(plan_id=plan_id, number=_read_version(number, field="version"))
         return self.respond(describe_version(version))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("from", int, required=True), OpenApiParameter("to", int, required=True)],
+        responses={200: VersionComparisonSerializer},
+    )
+    @action(detail=True, methods=["get"])
+    def diff(self, request: Request, **_: object) -> Response:
+        """Tell in what two versions of a plan differ: its terms, its SKUs, and each part of their prices."""
+        first, second = (
+            _read_version(request.query_params.get(name, ""), field=name) for name in ("from", "to")
+        )
+        comparison = compare_versions(plan_id=self.id_from_path(), from_number=first, to_number=second)
+        return self.respond(comparison, serializer_class=VersionComparisonSerializer)
 
     @extend_schema(responses={201: PlanSerializer})
     def create(self, request: Request) -> Response:
@@ -209,21 +228,41 @@ class SkuViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet):
         sku = update_sku(sku_id=self.id_from_path(), changes=changes, at=self.at, actor=self.actor)
         return self.respond(describe_sku(sku))
 
+    @extend_schema(responses={(200, CSV): str})
+    @action(detail=True, methods=["get"], url_path="cells.csv", parser_classes=[CsvParser])
+    def cells(self, request: Request, **_: object) -> HttpResponse:
+        """Write the cells of a Matrix price as a sheet; the line without values is the default."""
+        return HttpResponse(export_cells(self.id_from_path()), content_type=f"{CSV}; charset=utf-8")
+
+    @extend_schema(request={CSV: str}, responses={200: SkuSerializer})
+    @cells.mapping.put
+    def replace_cells(self, request: Request, **_: object) -> Response:
+        """Replace all cells of a Matrix price by those of a sheet, and the default if the sheet has one."""
+        body: object = request.data
+        text = body if isinstance(body, str) else ""  # An empty body is not parsed.
+        sku = import_cells(sku_id=self.id_from_path(), text=text, at=self.at, actor=self.actor)
+        return self.respond(describe_sku(sku))
+
     @extend_schema(responses={200: QuoteSerializer})
     @action(detail=True, methods=["post"])
     def quote(self, request: Request, **_: object) -> Response:
-        """Tell what a quantity would cost by the latest price, in a whole period that is over."""
-        quote = quote_sku(sku_id=self.id_from_path(), quantity=self.read_input()["quantity"])
+        """Tell what usage would cost by the latest price, in a whole period that is over."""
+        given = self.read_input()
+        parts = given.get("quantities") or [{"values": (), "quantity": given["quantity"]}]
+        quote = quote_sku(
+            sku_id=self.id_from_path(),
+            quantities=[(tuple(part["values"]), part["quantity"]) for part in parts],
+        )
         return self.respond(quote, serializer_class=QuoteSerializer)
 
 
-def _read_version(text: str) -> int:
+def _read_version(text: str, *, field: str) -> int:
     """Read the number of a version from the query string.
 
     Raises: InvalidVersion.
     """
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise InvalidVersion("The version is a whole number from 1.", field="version")
+        raise InvalidVersion("The version is a whole number from 1.", field=field)
     return int(text)
 
 

@@ -1,5 +1,6 @@
 """Meters: how usage events become a quantity. Only the definition is here; the counting is in metering."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
@@ -77,3 +78,11 @@ class Meter(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def adds_up(self) -> bool:
+        """Tell whether the usage of several groups together is the sum of theirs."""
+        return self.aggregation in {Aggregation.SUM, Aggregation.COUNT}
+
+    def list_lacking(self, names: Iterable[str]) -> list[str]:
+        """List those of some properties by which it does not group usage."""
+        return [name for name in names if name not in self.group_by]

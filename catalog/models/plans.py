@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 MAX_TRIAL_DAYS = 730
 
+# The terms that a plan's versions differ in, apart from the prices.
+VERSION_FIELDS = ("billing_cadence", "anchor", "trial_days", "trial_usage")
+
 
 class BillingCadence(models.TextChoices):
     """How long a billing period is."""

@@ -20,6 +20,11 @@ class PricingModel(models.TextChoices):
     FLAT = "Flat", "Flat fee"
     PER_UNIT = "PerUnit", "Per unit"
     GRADUATED = "Graduated", "Graduated tiers"
+    VOLUME = "Volume", "Volume tiers"
+    PACKAGE = "Package", "Packages"
+    COMMITTED = "Committed", "Commitment with overage"
+    PERCENTAGE = "Percentage", "Percentage"
+    MATRIX = "Matrix", "Matrix of properties"
 
 
 class BillingTiming(models.TextChoices):

@@ -1,5 +1,6 @@
 """Operations on the catalogue, a file for each aggregate: the only code that changes it."""
 
+from catalog.operations.cells import import_cells
 from catalog.operations.meters import (
     MeterChanges,
     MeterDefinition,
@@ -26,6 +27,7 @@ __all__ = [
     "create_product",
     "ensure_editable_version",
     "find_or_make_meter",
+    "import_cells",
     "publish_version",
     "update_meter",
     "update_plan",

@@ -20,8 +20,8 @@ from catalog.models import (
     Product,
     TrialUsage,
 )
-from catalog.models.plans import MAX_TRIAL_DAYS
-from catalog.operations.versions import VERSION_FIELDS, ensure_editable_version
+from catalog.models.plans import MAX_TRIAL_DAYS, VERSION_FIELDS
+from catalog.operations.versions import ensure_editable_version
 
 _PLAN_FIELDS = ("name", "description", "product_id", "status")
 

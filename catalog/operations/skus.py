@@ -1,7 +1,7 @@
 """Operations on SKUs and their prices. A price belongs to a plan version, and is frozen with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 from uuid import UUID
@@ -27,6 +27,7 @@ from catalog.models import (
 from catalog.operations.meters import MeterDefinition, find_or_make_meter
 from catalog.operations.versions import ensure_editable_version
 from catalog.pricing.registry import build_model
+from catalog.pricing.types import Pricing
 from catalog.queries import get_sku
 
 MAX_PRICES_PER_VERSION = 200
@@ -90,6 +91,12 @@ class MeteredInAdvance(InvalidInput):
     code = "metered_in_advance"
 
 
+class MeterTooCoarse(InvalidInput):
+    """A price that tells usage apart needs a meter that does, by adding up or counting each group."""
+
+    code = "meter_too_coarse"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTerms:
     """What a SKU costs. `params` are the pricing model's own, as they came in."""
@@ -132,17 +139,20 @@ def add_sku(
     """Add a SKU to a plan, in the version that can be edited; if the latest is published, in the next.
 
     With a definition of a meter, that meter is found or made; with a code alone it is found; with neither, it
-    charges for the quantity that a subscription holds.
+    charges for the quantity that a subscription holds. A definition without groups takes those that the price
+    tells apart.
 
     Raises: UnknownPlan; PlanArchived; PlanFull; UnknownCurrency; UnknownMeter; MeterCodeTaken; MeterArchived;
-        MeteredInAdvance; InvalidPricingParams.
+        MeteredInAdvance; MeterTooCoarse; InvalidPricingParams.
     Locks: plan, plan version, meter.
     """
     if not is_currency(terms.currency):
         raise UnknownCurrency(f"{terms.currency!r} is not the code of a currency.", field="currency")
     if terms.billing_timing == BillingTiming.ADVANCE and (meter is not None or meter_code):
         raise _metered_in_advance()
-    params = _read_params(terms.pricing_model, terms.params)
+    model = _build_model(terms.pricing_model, terms.params)
+    if meter is not None and not meter.group_by:
+        meter = replace(meter, group_by=tuple(dimension.name for dimension in model.grouping))
     try:
         plan = lock_latest_version(plan_id=plan_id).plan
     except NotFound as error:
@@ -151,6 +161,7 @@ def add_sku(
         raise PlanArchived(f"The plan {plan} is archived.", field="plan_id")
     version = ensure_editable_version(plan_id=plan_id, at=at, actor=actor)
     its_meter = _take_meter(meter, code=meter_code, at=at, actor=actor)
+    _check_meter(its_meter, model)
     sku = Sku(plan=plan, name=name)
     sku.save(force_insert=True)
     price = Price(
@@ -158,7 +169,7 @@ def add_sku(
         sku=sku,
         position=_take_position(version),
         pricing_model=terms.pricing_model,
-        params=params,
+        params=model.to_params(),
         currency=terms.currency,
         meter=its_meter,
         billing_timing=terms.billing_timing,
@@ -175,7 +186,7 @@ def add_sku(
 def update_sku(*, sku_id: UUID, changes: SkuChanges, at: datetime, actor: Actor) -> Sku:
     """Change a SKU. Other terms than those of a published version make the next version; so does archiving.
 
-    Raises: NotFound; SkuArchived; MeteredInAdvance; InvalidPricingParams.
+    Raises: NotFound; SkuArchived; MeteredInAdvance; MeterTooCoarse; InvalidPricingParams.
     Locks: plan, plan version, SKU.
     """
     latest = lock_latest_version(plan_id=get_sku(sku_id).plan_id)
@@ -187,7 +198,7 @@ def update_sku(*, sku_id: UUID, changes: SkuChanges, at: datetime, actor: Actor)
     changed = audit.set_fields(sku, {name: value for name, value in changes.items() if name in _SKU_FIELDS})
     if changed:
         sku.save(update_fields=changed)
-    terms = _choose_terms(Price.objects.get(plan_version=latest, sku=sku), changes)
+    terms = _choose_terms(Price.objects.select_related("meter").get(plan_version=latest, sku=sku), changes)
     if terms:
         version = ensure_editable_version(plan_id=sku.plan_id, at=at, actor=actor)
         price = Price.objects.get(plan_version=version, sku=sku)
@@ -204,13 +215,15 @@ def update_sku(*, sku_id: UUID, changes: SkuChanges, at: datetime, actor: Actor)
 def _choose_terms(price: Price, changes: SkuChanges) -> dict[str, object]:
     """Pick what would become different on a price.
 
-    Raises: MeteredInAdvance; InvalidPricingParams.
+    Raises: MeteredInAdvance; MeterTooCoarse; InvalidPricingParams.
     """
     pricing_model = changes.get("pricing_model", price.pricing_model)
     kept = price.params if pricing_model == price.pricing_model else {}
+    model = _build_model(pricing_model, {**kept, **changes.get("params", {})})
+    _check_meter(price.meter, model)
     terms: dict[str, object] = {
         "pricing_model": pricing_model,
-        "params": _read_params(pricing_model, {**kept, **changes.get("params", {})}),
+        "params": model.to_params(),
         "billing_timing": changes.get("billing_timing", price.billing_timing),
         "tax_behavior": changes.get("tax_behavior", price.tax_behavior),
         "tax_category": changes.get("tax_category", price.tax_category),
@@ -220,13 +233,38 @@ def _choose_terms(price: Price, changes: SkuChanges) -> dict[str, object]:
     return {name: value for name, value in terms.items() if value != getattr(price, name)}
 
 
-def _read_params(pricing_model: str, params: Mapping[str, object]) -> dict[str, object]:
-    """Bring parameters into the form in which they are stored; null means that one is not given.
+def _build_model(pricing_model: str, params: Mapping[str, object]) -> Pricing:
+    """Build a price from parameters as they came in; null means that one is not given.
 
     Raises: InvalidPricingParams.
     """
     given = {name: value for name, value in params.items() if value is not None}
-    return build_model(pricing_model, given).to_params()
+    return build_model(pricing_model, given)
+
+
+def _check_meter(meter: Meter | None, model: Pricing) -> None:
+    """Refuse a price whose meter does not keep apart what the price tells apart.
+
+    Raises: MeterTooCoarse.
+    """
+    names = [dimension.name for dimension in model.grouping]
+    if not names:
+        return
+    if meter is None:
+        raise MeterTooCoarse(
+            "A price by properties needs a meter: what a subscription holds has none.", field="pricing_model"
+        )
+    if not meter.adds_up():
+        raise MeterTooCoarse(
+            f"A price by properties needs a Sum or Count meter, and {meter.code!r} is a {meter.aggregation}.",
+            field="aggregation",
+        )
+    lacking = meter.list_lacking(names)
+    if lacking:
+        raise MeterTooCoarse(
+            f"The meter {meter.code!r} does not group usage by {' and '.join(lacking)}: take one that does.",
+            field="group_by",
+        )
 
 
 def _take_meter(definition: MeterDefinition | None, *, code: str, at: datetime, actor: Actor) -> Meter | None:

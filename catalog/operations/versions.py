@@ -10,9 +10,8 @@ from billing_project.core.actors import Actor
 from billing_project.core.ids import make_id
 from catalog.locks import lock_latest_version
 from catalog.models import PlanVersion, Price
+from catalog.models.plans import VERSION_FIELDS
 from catalog.queries import get_plan_version
-
-VERSION_FIELDS = ("billing_cadence", "anchor", "trial_days", "trial_usage")
 
 
 @transaction.atomic

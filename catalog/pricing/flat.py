@@ -6,13 +6,12 @@ period's start; when that is, is not the model's affair.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar, Self
 
 from billing_project.core.money import Rounding, multiply_ratio
 from catalog.pricing.params import read_amount, refuse_unknown
-from catalog.pricing.types import Charge, ChargeStep, Stage
+from catalog.pricing.types import Charge, ChargeStep, Dimension, Stage, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,7 @@ class Flat:
     """A fee for a period."""
 
     charges_units: ClassVar[bool] = False
+    grouping: ClassVar[tuple[Dimension, ...]] = ()
 
     unit_amount_nanos: int
 
@@ -32,9 +32,8 @@ class Flat:
         refuse_unknown(params, known=["unit_amount_nanos"])
         return cls(unit_amount_nanos=read_amount(params, "unit_amount_nanos"))
 
-    def charge(self, quantity: Decimal, stage: Stage) -> Charge:
+    def charge(self, usage: Usage, stage: Stage) -> Charge:
         """Charge the fee once the period is final."""
-        assert quantity >= 0, f"A quantity is never below zero: {quantity}"
         if stage is not Stage.FINAL:
             return Charge(())
         return Charge((ChargeStep.once("fee", "Fixed fee", self.unit_amount_nanos),))

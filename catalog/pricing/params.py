@@ -7,16 +7,37 @@ integer in Python. Both are refused, and so is every key that nobody reads: a mi
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
+from typing import NewType, TypeVar
 
-from billing_project.core.money import MAX_FRACTION_DIGITS, MAX_WHOLE_DIGITS, parse_decimal
+from billing_project.core.money import (
+    MAX_FRACTION_DIGITS,
+    MAX_WHOLE_DIGITS,
+    format_quantity,
+    parse_decimal,
+)
 from catalog.pricing.types import InvalidPricingParams
 
 # What NUMERIC(38,0) holds.
 MAX_AMOUNT_NANOS = 10**38 - 1
-MAX_OBJECTS = 100
+MAX_TIERS = 100
+BPS_PER_WHOLE = 10_000
+
+# Hundredths of a percent, from none to the whole.
+BasisPoints = NewType("BasisPoints", int)
+
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 _AMOUNT_TEXT = re.compile(r"(?:0|[1-9][0-9]{0,37})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Annotates a list among a model's parameters with how many items it may have; it has one at least."""
+
+    count: int
 
 
 def refuse_unknown(params: Mapping[str, object], *, known: Collection[str], within: str = "") -> None:
@@ -78,18 +99,78 @@ def read_optional_decimal(params: Mapping[str, object], key: str, *, within: str
     return quantity
 
 
-def read_objects(params: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
-    """Read a list of one to `MAX_OBJECTS` objects.
+def read_bps(params: Mapping[str, object], key: str) -> BasisPoints:
+    """Read a part of a whole in basis points.
+
+    Raises: InvalidPricingParams.
+    """
+    bps = read_optional_bps(params, key)
+    if bps is None:
+        raise _fault("This field is required.", key=key, within="")
+    return bps
+
+
+def read_optional_bps(params: Mapping[str, object], key: str) -> BasisPoints | None:
+    """Read a part of a whole in basis points, or None where the key is absent or null.
 
     Raises: InvalidPricingParams.
     """
     value = params.get(key)
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_OBJECTS:
-        raise _fault(f"Enter a list of 1 to {MAX_OBJECTS} objects.", key=key, within="")
-    for number, item in enumerate(value):
+    if value is None:
+        return None
+    if isinstance(value, str) and _AMOUNT_TEXT.fullmatch(value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= BPS_PER_WHOLE:
+        return BasisPoints(value)
+    raise _fault(
+        f"Enter a whole number of basis points, 0 to {BPS_PER_WHOLE}; 100 are one percent.",
+        key=key,
+        within="",
+    )
+
+
+def write_percent(bps: BasisPoints) -> str:
+    """Write basis points as a percentage, without zeros that say nothing."""
+    return f"{format_quantity(Decimal(bps).scaleb(-2))}%"
+
+
+def read_choice(
+    params: Mapping[str, object], key: str, *, choices: type[ChoiceT], default: ChoiceT
+) -> ChoiceT:
+    """Read one of a few words; where the key is absent or null, it is the default.
+
+    Raises: InvalidPricingParams.
+    """
+    value = params.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in list(choices):
+        raise _fault(f"Choose one of {', '.join(choices)}.", key=key, within="")
+    return choices(value)
+
+
+def read_list(params: Mapping[str, object], key: str, *, at_most: int, within: str = "") -> list[object]:
+    """Read a list of one item or more.
+
+    Raises: InvalidPricingParams.
+    """
+    value = params.get(key)
+    if not isinstance(value, list) or not 1 <= len(value) <= at_most:
+        raise _fault(f"Enter a list of 1 to {at_most} items.", key=key, within=within)
+    return value
+
+
+def read_objects(params: Mapping[str, object], key: str, *, at_most: int) -> list[Mapping[str, object]]:
+    """Read a list of one object or more.
+
+    Raises: InvalidPricingParams.
+    """
+    objects: list[Mapping[str, object]] = []
+    for number, item in enumerate(read_list(params, key, at_most=at_most)):
         if not isinstance(item, dict):
             raise _fault("Enter an object.", key=str(number), within=key)
-    return value
+        objects.append(item)
+    return objects
 
 
 def _fault(detail: str, *, key: str, within: str) -> InvalidPricingParams:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar, Self
 
 from billing_project.core.money import Rounding, multiply
 from catalog.pricing.params import read_amount, refuse_unknown
-from catalog.pricing.types import Charge, ChargeStep, Stage
+from catalog.pricing.types import Charge, ChargeStep, Dimension, Stage, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +15,7 @@ class PerUnit:
     """A price whose rate never changes."""
 
     charges_units: ClassVar[bool] = True
+    grouping: ClassVar[tuple[Dimension, ...]] = ()
 
     unit_amount_nanos: int
 
@@ -28,11 +28,10 @@ class PerUnit:
         refuse_unknown(params, known=["unit_amount_nanos"])
         return cls(unit_amount_nanos=read_amount(params, "unit_amount_nanos"))
 
-    def charge(self, quantity: Decimal, stage: Stage) -> Charge:
+    def charge(self, usage: Usage, stage: Stage) -> Charge:
         """Multiply the quantity by the rate, at any stage, and round once."""
-        assert quantity >= 0, f"A quantity is never below zero: {quantity}"
-        amount_nanos = multiply(self.unit_amount_nanos, quantity, Rounding.HALF_EVEN)
-        return Charge((ChargeStep("units", "Units", quantity, self.unit_amount_nanos, amount_nanos),))
+        amount_nanos = multiply(self.unit_amount_nanos, usage.quantity, Rounding.HALF_EVEN)
+        return Charge((ChargeStep("units", "Units", usage.quantity, self.unit_amount_nanos, amount_nanos),))
 
     def scale(self, share: Fraction) -> Self:
         """Give the same price: a rate holds for a unit, not for a period."""

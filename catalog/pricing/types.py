@@ -1,13 +1,18 @@
 """What every pricing model takes and gives."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import ClassVar, Protocol, Self
 
 from billing_project.core.errors import InvalidInput
+from billing_project.core.money import EXACT
+
+# The values of the properties that a price looks at, in its order; None stands for any value that it does not
+# name, and for none at all.
+GroupValues = tuple[str | None, ...]
 
 
 class Stage(StrEnum):
@@ -21,6 +26,73 @@ class InvalidPricingParams(InvalidInput):
     """The parameters do not describe a price; the error names the wrong one, such as `tiers.0.up_to`."""
 
     code = "invalid_pricing_params"
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A property by which a price tells usage apart, with the values it names; all others are one to it."""
+
+    name: str
+    values: frozenset[str]
+
+    def tell(self, value: str | None) -> str | None:
+        """Give back a value that is named, and None for every other."""
+        return value if value in self.values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much was used: in all and, for a price that tells usage apart, by the values of its dimensions.
+
+    The groups add up to no more than the quantity; what is in none of them has no value that is known.
+    """
+
+    quantity: Decimal
+    groups: Mapping[GroupValues, Decimal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse to exist below zero."""
+        assert self.quantity >= 0, f"A quantity is never below zero: {self.quantity}"
+
+    @classmethod
+    def of(cls, quantity: Decimal | int) -> Self:
+        """Build the usage of a quantity that nobody tells apart."""
+        return cls(Decimal(quantity))
+
+    @classmethod
+    def of_groups(cls, groups: Mapping[GroupValues, Decimal]) -> Self:
+        """Build the usage that groups come to."""
+        quantity = Decimal(0)
+        for part in groups.values():
+            quantity = EXACT.add(quantity, part)
+        return cls(quantity, groups)
+
+    @classmethod
+    def grouped(
+        cls, parts: Iterable[tuple[GroupValues, Decimal]], *, dimensions: Sequence[Dimension]
+    ) -> Self:
+        """Build the usage of parts by their values, merging those that the dimensions do not tell apart."""
+        groups: dict[GroupValues, Decimal] = {}
+        for values, part in parts:
+            told = tuple(dimension.tell(value) for dimension, value in zip(dimensions, values, strict=True))
+            groups[told] = EXACT.add(groups.get(told, Decimal(0)), part)
+        return cls.of_groups(groups)
+
+    def less(self, units: Decimal) -> Self:
+        """Take units away, from one group after the other in the order of their values, the unnamed last."""
+        assert units <= self.quantity, f"There are {self.quantity} units, and not {units}"
+        groups: dict[GroupValues, Decimal] = {}
+        left = units
+        for values in sorted(self.groups, key=order_of_values):
+            taken = min(left, self.groups[values])
+            groups[values] = EXACT.subtract(self.groups[values], taken)
+            left = EXACT.subtract(left, taken)
+        return type(self)(EXACT.subtract(self.quantity, units), groups)
+
+
+def order_of_values(values: GroupValues) -> tuple[tuple[bool, str], ...]:
+    """Give the key by which groups are sorted: by their values, with the unnamed behind all others."""
+    return tuple((value is None, value or "") for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +128,15 @@ class Charge:
 
 
 class Pricing(Protocol):
-    """Anything that turns a quantity into a charge."""
+    """Anything that turns usage into a charge."""
 
-    def charge(self, quantity: Decimal, stage: Stage) -> Charge:
-        """Price the whole quantity of a period so far, whatever has been billed of it."""
+    @property
+    def grouping(self) -> Sequence[Dimension]:
+        """List the properties by which it tells usage apart; most look at the quantity alone."""
+        ...
+
+    def charge(self, usage: Usage, stage: Stage) -> Charge:
+        """Price the whole usage of a period so far, whatever has been billed of it."""
         ...
 
     def scale(self, share: Fraction) -> Self:

@@ -20,7 +20,7 @@ from invoicing.models import Invoice
 from invoicing.runs.billing import bill_period
 from metering.admin.usage import USAGE_LINK, UsageMixin
 from subscriptions.admin import SubscriptionAdmin
-from subscriptions.admin.subscriptions import read_time
+from subscriptions.admin.moves import read_time
 from subscriptions.models import Subscription
 
 INVOICES_SHOWN = 12

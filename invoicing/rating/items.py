@@ -1,13 +1,14 @@
 """What goes into rating: one item for each SKU and segment that an invoice is about."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from uuid import UUID
 
-from catalog.pricing.types import Pricing
+from catalog.pricing.types import GroupValues, Pricing
 
 
 class RatingKind(StrEnum):
@@ -24,7 +25,8 @@ class RatingItem:
 
     `share` is, for usage, the segment's part of its period, by which tiers, free units and bounds shrink; for
     a fee it is the segment's part of the full nominal period, by which the fee is prorated. `is_free` is the
-    trial's. `forgiven_nanos` is the part of `billed_nanos` that nobody has to pay, and so gets back.
+    trial's. `groups` parts the quantity for a model that tells usage apart. `forgiven_nanos` is the part of
+    `billed_nanos` that nobody has to pay, and so gets back.
     """
 
     key: str
@@ -39,6 +41,7 @@ class RatingItem:
     model: Pricing
     share: Fraction
     quantity: Decimal
+    groups: Mapping[GroupValues, Decimal] = field(default_factory=dict)
     late_quantity: Decimal
     is_free: bool
     billed_nanos: int

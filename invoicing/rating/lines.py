@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from billing_project.core.money import EXACT, Rounding, format_quantity, multiply_ratio
-from catalog.pricing.types import Charge, ChargeStep, Stage
+from catalog.pricing.types import Charge, ChargeStep, Stage, Usage
 from invoicing.rating.items import RatingItem, RatingKind
 
 
@@ -99,9 +99,9 @@ def _charge_so_far(item: RatingItem, *, stage: Stage) -> Charge:
     if item.is_free:
         return Charge((ChargeStep("free", "Free", item.quantity, 0, 0),))
     if item.kind is RatingKind.USAGE:
-        return item.model.scale(item.share).charge(item.quantity, stage)
+        return item.model.scale(item.share).charge(Usage(item.quantity, item.groups), stage)
     # A fee is priced for the full period, then prorated: half a month of five seats is not 2.5 seats.
-    full = item.model.charge(item.quantity, Stage.FINAL)
+    full = item.model.charge(Usage.of(item.quantity), Stage.FINAL)
     prorated_nanos = multiply_ratio(full.amount_nanos, item.share, Rounding.HALF_EVEN)
     if prorated_nanos == full.amount_nanos:
         return full

@@ -88,16 +88,18 @@ def rate_period(
     """
     advance_period = _advance_period(period=period, reason=reason)
     is_final = reason == InvoiceReason.PERIOD_END or not period.is_open
+    stage = Stage.FINAL if is_final else Stage.IN_PROGRESS
     composition = compose_period(
         customer_id=subscription.customer_id,
         period=period,
         advance_period=advance_period,
+        stage=stage,
         at=max(at, period.ends_at) if is_final else at,
     )
     advance = rate_items(composition.advance, stage=Stage.FINAL)
     if reason == InvoiceReason.PERIOD_START:
         return advance
-    arrears = rate_items(composition.arrears, stage=Stage.FINAL if is_final else Stage.IN_PROGRESS)
+    arrears = rate_items(composition.arrears, stage=stage)
     corrections = compose_corrections(customer_id=subscription.customer_id, period=period, at=at)
     corrected = [line for line in rate_items(corrections, stage=Stage.FINAL) if line.charge_nanos]
     return (*arrears, *corrected, *advance)

@@ -3,7 +3,6 @@
 The arithmetic is in `invoicing.rating`; here its inputs are gathered, with a constant number of queries.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,12 +13,20 @@ from uuid import UUID
 from billing_project.core.errors import Busy
 from billing_project.core.periods import local_date
 from catalog.models import BillingTiming, Meter, Price, TrialUsage
-from catalog.pricing.registry import build_model
+from catalog.pricing.types import Stage, Usage
 from catalog.queries import read_prices
-from invoicing.invoices.queries import BilledSoFar, read_billed
+from invoicing.invoices.queries import BilledSoFar, is_period_billed, read_billed
+from invoicing.models import InvoiceReason
 from invoicing.rating.items import RatingItem, RatingKind
+from invoicing.runs.segment_prices import (
+    build_segment_model,
+    find_breakdown,
+    list_current_prices,
+    read_groups,
+)
 from metering.queries import NO_USAGE, MeterUsage, list_unfilled_meters, read_segment_usage
 from metering.queries.corrections import has_corrections, list_voided_periods
+from metering.queries.segment_groups import SegmentGroups
 from subscriptions.models import Period, Segment, SubscriptionItem
 from subscriptions.proration import share_of_days
 from subscriptions.queries import list_items, list_segments
@@ -62,16 +69,18 @@ class _Facts:
     prices: Mapping[UUID, tuple[Price, ...]]
     items: Mapping[UUID, SubscriptionItem]
     usage: Mapping[tuple[UUID, UUID], MeterUsage]
+    groups: SegmentGroups
     billed: Mapping[str, BilledSoFar]
 
 
 def compose_period(
-    *, customer_id: UUID, period: Period, advance_period: Period | None, at: datetime
+    *, customer_id: UUID, period: Period, advance_period: Period | None, stage: Stage, at: datetime
 ) -> Composition:
     """Gather what an invoice for `period` is rated from, with the advance fees of `advance_period` if given.
 
     The advance period is the next one on a period-end invoice, and the first one itself on a period-start
-    invoice. `at` is the customer's time.
+    invoice. The period's own advance fees are looked at once more in its final stage: what changes have made
+    of them is charged or credited then. `at` is the customer's time.
 
     Raises: MeterFilling.
     """
@@ -81,8 +90,11 @@ def compose_period(
     arrears = [
         item
         for segment in segments[period.pk]
+        if stage is Stage.FINAL or segment.starts_at <= max(at, period.starts_at)
         for item in _rate_arrears(period=period, segment=segment, facts=facts)
     ]
+    if stage is Stage.FINAL and not period.is_trial and not _is_billed_by_earlier(period):
+        arrears += _rate_changes(period=period, segments=segments[period.pk], facts=facts)
     advance = (
         _rate_advance(period=advance_period, segments=segments[advance_period.pk], facts=facts)
         if advance_period is not None and not advance_period.is_trial
@@ -111,13 +123,41 @@ def compose_corrections(*, customer_id: UUID, period: Period, at: datetime) -> t
         items += [
             _describe_correction(
                 _usage_item(period=corrected.period, segment=segment, price=price, facts=facts),
-                timezone=corrected.period.timezone,
+                period=corrected.period,
             )
             for segment in corrected.segments
-            for price in _current_prices(facts.prices[segment.plan_version_id], segment=segment)
+            for price in list_current_prices(facts.prices[segment.plan_version_id], segment=segment)
             if corrected.is_concerned(price)
         ]
     return tuple(items)
+
+
+def compose_fees(*, customer_id: UUID, period: Period, at: datetime) -> tuple[RatingItem, ...]:
+    """Gather all fees of a period, as if none had been billed: what it costs before any usage."""
+    segments = _segments_by_period([period])
+    facts = replace(
+        _read_facts(customer_id=customer_id, period=period, segments=segments, at=at), usage={}, billed={}
+    )
+    arrears = [
+        item
+        for segment in segments[period.pk]
+        for item in _rate_arrears(period=period, segment=segment, facts=facts)
+        if item.kind is RatingKind.FEE
+    ]
+    advance = (
+        [] if period.is_trial else _rate_advance(period=period, segments=segments[period.pk], facts=facts)
+    )
+    return (*arrears, *advance)
+
+
+def _is_billed_by_earlier(period: Period) -> bool:
+    """Tell whether the invoice with the period's fees in advance, the one before, is still to come."""
+    if period.number == 0:
+        return False
+    before = Period.objects.get(subscription_id=period.subscription_id, number=period.number - 1)
+    return before.settled_at is None and not is_period_billed(
+        period_id=before.pk, reason=InvoiceReason.PERIOD_END
+    )
 
 
 def _has_earlier_invoice(period: Period) -> bool:
@@ -145,10 +185,23 @@ def _list_corrected(period: Period) -> list[_Corrected]:
     return [corrected for corrected in found if corrected.has_voids or carries_over]
 
 
-def _describe_correction(item: RatingItem, *, timezone: str) -> RatingItem:
-    first = local_date(item.period_start, timezone=timezone)
-    last = local_date(item.period_end - _MOMENT, timezone=timezone)
-    return replace(item, description=f"Correction of {item.description}, {first} to {last}")
+def _describe_correction(item: RatingItem, *, period: Period) -> RatingItem:
+    is_whole = (item.period_start, item.period_end) == (period.starts_at, period.ends_at)
+    dates = f", {_write_dates(period.starts_at, period.ends_at, period=period)}" if is_whole else ""
+    return replace(item, description=f"Correction of {item.description}{dates}")
+
+
+def _name(price: Price, *, period: Period, segment: Segment) -> str:
+    """Name what is charged for; where the period is parted, with the dates of the part."""
+    if (segment.starts_at, segment.ends_at) == (period.starts_at, period.ends_at):
+        return price.sku.name
+    return f"{price.sku.name}, {_write_dates(segment.starts_at, segment.ends_at, period=period)}"
+
+
+def _write_dates(starts_at: datetime, ends_at: datetime, *, period: Period) -> str:
+    first = local_date(starts_at, timezone=period.timezone)
+    last = local_date(max(starts_at, ends_at - _MOMENT), timezone=period.timezone)
+    return f"{first} to {last}"
 
 
 def _segments_by_period(periods: Sequence[Period]) -> Mapping[UUID, Sequence[Segment]]:
@@ -166,9 +219,10 @@ def _read_facts(
     prices = read_prices({segment.plan_version_id for segment in listed})
     meters = {price.meter.pk: price.meter for own in prices.values() for price in own if price.meter}
     _refuse_unfilled(meters.values(), period=period)
+    items = {item.sku_id: item for item in list_items(period.subscription_id)}
     return _Facts(
         prices=prices,
-        items={item.sku_id: item for item in list_items(period.subscription_id)},
+        items=items,
         usage=read_segment_usage(
             customer_id=customer_id,
             period=period,
@@ -176,6 +230,7 @@ def _read_facts(
             meters=meters.values(),
             at=at,
         ),
+        groups=read_groups(customer_id=customer_id, segments=segments[period.pk], prices=prices, items=items),
         billed=read_billed(segment_ids=[segment.pk for segment in listed]),
     )
 
@@ -195,11 +250,13 @@ def _refuse_unfilled(meters: Iterable[Meter], *, period: Period) -> None:
 
 
 def _rate_arrears(*, period: Period, segment: Segment, facts: _Facts) -> Iterable[RatingItem]:
-    for price in _current_prices(facts.prices[segment.plan_version_id], segment=segment):
+    for price in list_current_prices(facts.prices[segment.plan_version_id], segment=segment):
         if price.is_metered:
-            yield _usage_item(period=period, segment=segment, price=price, facts=facts)
+            item = _usage_item(period=period, segment=segment, price=price, facts=facts)
+            if item.quantity or item.is_billed or not _is_remnant(segment, period=period):
+                yield item
         elif price.billing_timing == BillingTiming.ARREARS:
-            yield _fee_item(
+            item = _fee_item(
                 kind=RatingKind.FEE,
                 period=period,
                 segment=segment,
@@ -207,13 +264,15 @@ def _rate_arrears(*, period: Period, segment: Segment, facts: _Facts) -> Iterabl
                 facts=facts,
                 is_free=period.is_trial,
             )
+            if item.is_billed or _is_charged(segment, period=period):
+                yield item
 
 
 def _rate_advance(*, period: Period, segments: Sequence[Segment], facts: _Facts) -> Iterable[RatingItem]:
     for segment in segments:
-        for price in _current_prices(facts.prices[segment.plan_version_id], segment=segment):
+        for price in list_current_prices(facts.prices[segment.plan_version_id], segment=segment):
             if not price.is_metered and price.billing_timing == BillingTiming.ADVANCE:
-                yield _fee_item(
+                item = _fee_item(
                     kind=RatingKind.ADVANCE_FEE,
                     period=period,
                     segment=segment,
@@ -221,27 +280,43 @@ def _rate_advance(*, period: Period, segments: Sequence[Segment], facts: _Facts)
                     facts=facts,
                     is_free=False,
                 )
+                if item.is_billed or _is_charged(segment, period=period):
+                    yield item
 
 
-def _current_prices(prices: Iterable[Price], *, segment: Segment) -> Iterable[Price]:
-    """Pick each SKU's price in force at the segment's start; a SKU's first one has no start of its own."""
-    in_force: dict[UUID, Price] = {}
-    by_sku: defaultdict[UUID, list[Price]] = defaultdict(list)
-    for price in prices:
-        by_sku[price.sku_id].append(price)
-    for sku_id, candidates in by_sku.items():
-        started = [
-            price for price in candidates if price.starts_at is None or price.starts_at <= segment.starts_at
-        ]
-        if started:
-            in_force[sku_id] = max(started, key=lambda price: (price.starts_at is not None, price.starts_at))
-    return sorted(in_force.values(), key=lambda price: (price.position, price.pk))
+def _rate_changes(*, period: Period, segments: Sequence[Segment], facts: _Facts) -> Iterable[RatingItem]:
+    """Rate the fees in advance of a period anew; what has not changed comes to what was billed of it."""
+    for item in _rate_advance(period=period, segments=segments, facts=facts):
+        if item.is_billed:
+            dates = _write_dates(item.period_start, item.period_end, period=period)
+            name = facts.items[item.sku_id].sku.name
+            yield replace(item, description=f"Adjustment of {name}, {dates}")
+        elif item.share:
+            yield item
+
+
+def _is_charged(segment: Segment, *, period: Period) -> bool:
+    """Tell whether fees are due for a segment: not while paused, and not for one that came to nothing."""
+    return not segment.is_paused and not _is_remnant(segment, period=period)
+
+
+def _is_remnant(segment: Segment, *, period: Period) -> bool:
+    """Tell whether a change took all its length from a segment, and left it to a period that has some."""
+    return segment.starts_at == segment.ends_at and period.starts_at < period.ends_at
 
 
 def _usage_item(*, period: Period, segment: Segment, price: Price, facts: _Facts) -> RatingItem:
     assert price.meter is not None
     usage = facts.usage.get((segment.pk, price.meter.pk), NO_USAGE)
     item = facts.items[price.sku_id]
+    model = build_segment_model(price, item=item, segment=segment)
+    breakdown = find_breakdown(price, model=model)
+    # What is told apart adds up by itself: events may have come in since the whole was read.
+    used = (
+        Usage.of(usage.quantity)
+        if breakdown is None
+        else facts.groups.get((segment.pk, breakdown), Usage.of(0))
+    )
     key = f"{item.pk}:{segment.pk}"
     billed = facts.billed.get(key, NOTHING_BILLED)
     return RatingItem(
@@ -252,9 +327,9 @@ def _usage_item(*, period: Period, segment: Segment, price: Price, facts: _Facts
         meter_id=price.meter.pk,
         segment_id=segment.pk,
         subscription_id=segment.subscription_id,
-        description=price.sku.name,
+        description=_name(price, period=period, segment=segment),
         unit=price.meter.unit,
-        model=build_model(price.pricing_model, price.params),
+        model=model,
         # Bounds shrink with the part of the period that the segment is: two segments must not give free units
         # twice.
         share=share_of_days(
@@ -264,7 +339,8 @@ def _usage_item(*, period: Period, segment: Segment, price: Price, facts: _Facts
             period_ends_at=period.ends_at,
             timezone=period.timezone,
         ),
-        quantity=usage.quantity,
+        quantity=used.quantity,
+        groups=used.groups,
         late_quantity=usage.late_quantity,
         is_free=period.is_trial and segment.plan_version.trial_usage == TrialUsage.FREE,
         billed_nanos=billed.charge_nanos,
@@ -292,10 +368,10 @@ def _fee_item(
         meter_id=None,
         segment_id=segment.pk,
         subscription_id=segment.subscription_id,
-        description=price.sku.name,
+        description=_name(price, period=period, segment=segment),
         unit="",
-        model=build_model(price.pricing_model, price.params),
-        share=_share_of_nominal(period=period, segment=segment),
+        model=build_segment_model(price, item=item, segment=segment),
+        share=Fraction(0) if segment.is_paused else _share_of_nominal(period=period, segment=segment),
         quantity=Decimal(segment.quantities.get(str(item.pk), "1")),
         late_quantity=Decimal(0),
         is_free=is_free,

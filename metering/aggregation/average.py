@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 from typing import ClassVar, Self
 
-from billing_project.core.money import Rounding, round_quantity
 from metering.aggregation.types import Accumulated, Contribution, Definition, Span, State
 from metering.aggregation.values import read_quantity
 
@@ -34,10 +32,8 @@ class Average:
         quantity = read_quantity(properties, self.property_name)
         return None if quantity is None else Contribution(quantity)
 
-    def measure(self, accumulated: Accumulated, *, span: Span) -> Decimal:
-        """Return the mean, to 12 decimal places; nothing without an event."""
+    def measure(self, accumulated: Accumulated, *, span: Span) -> Fraction:
+        """Return the mean, an exact fraction; nothing without an event."""
         if not accumulated.event_count:
-            return Decimal(0)
-        return round_quantity(
-            Fraction(Fraction(accumulated.total), accumulated.event_count), Rounding.HALF_EVEN
-        )
+            return Fraction(0)
+        return Fraction(Fraction(accumulated.total), accumulated.event_count)

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import ClassVar, NamedTuple, Protocol, Self
+
+# A decimal was counted, and is exact as it stands. A fraction was computed, and has yet to be rounded, when
+# nothing more is done with it.
+Measured = Decimal | Fraction
 
 
 class InvalidValue(ValueError):
@@ -51,6 +56,16 @@ class Span(NamedTuple):
     starts_at: datetime
     ends_at: datetime
 
+    def until(self, at: datetime) -> "Span":
+        """Return the part of it that has passed at an instant; it has no length before the start."""
+        return Span(self.starts_at, min(self.ends_at, max(at, self.starts_at)))
+
+    def elapsed(self, at: datetime) -> Fraction:
+        """Return the share of it that has passed at an instant; the whole of a span without length."""
+        whole = (self.ends_at - self.starts_at) // timedelta.resolution
+        passed = (self.until(at).ends_at - self.starts_at) // timedelta.resolution
+        return Fraction(passed, whole) if whole else Fraction(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Accumulated:
@@ -90,8 +105,8 @@ class Aggregation(Protocol):
         Raises: InvalidValue.
         """
 
-    def measure(self, accumulated: Accumulated, *, span: Span) -> Decimal:
-        """Read the quantity of a span from what its events have added up to; never below zero."""
+    def measure(self, accumulated: Accumulated, *, span: Span) -> Measured:
+        """Read the exact quantity of a span from what its events have added up to; never below zero."""
 
 
 class ValueAggregation(Aggregation, Protocol):

@@ -6,6 +6,8 @@ read by `metering.ingest.decoding`, which keeps to what is written here.
 
 from typing import Any
 
+from django.urls import reverse
+from django.utils.http import urlencode
 from rest_framework import serializers
 
 from billing_project.core.api.fields import UtcDateTimeField
@@ -75,7 +77,7 @@ class EventQuery(InputSerializer):
 
 
 class UsageEventSerializer(serializers.Serializer[EventDetails]):
-    """An event as it was sent, and how it was matched and is billed. Without a segment it is not counted."""
+    """An event as it was sent, and how it was matched. Without a segment it is not counted."""
 
     id = serializers.CharField(source="event.event_id")
     event_type = serializers.CharField(source="event.event_type")
@@ -86,11 +88,24 @@ class UsageEventSerializer(serializers.Serializer[EventDetails]):
     received_at = UtcDateTimeField(source="event.received_at")
     segment_id = serializers.UUIDField(source="event.segment_id", allow_null=True)
     period_id = serializers.UUIDField(source="period.id", allow_null=True)
+    period_number = serializers.IntegerField(source="period.number", allow_null=True)
     period_start = UtcDateTimeField(source="period.starts_at", allow_null=True)
     period_end = UtcDateTimeField(source="period.ends_at", allow_null=True)
+    period_closed_at = UtcDateTimeField(
+        source="period.closed_at", allow_null=True, help_text="Null while events can enter it."
+    )
     billed_at = UtcDateTimeField(
         source="event.billed_at", allow_null=True, help_text="The instant it counts at, within its period."
     )
     is_late = serializers.BooleanField(
         source="event.is_late", help_text="The period of its own time was closed when it came."
     )
+    is_void = serializers.BooleanField(help_text="It was taken back, and counts no more.")
+    ingest_notes = serializers.SerializerMethodField(
+        help_text="Path and query of the notes on this id: when it was sent again, or refused."
+    )
+
+    def get_ingest_notes(self, details: EventDetails) -> str:
+        """Write where the notes are on events that were sent under this id and not stored."""
+        query = urlencode({"customer_id": str(details.event.customer_id), "event_id": details.event.event_id})
+        return f"{reverse('v1-ingest-notes-list')}?{query}"

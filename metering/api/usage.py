@@ -166,7 +166,11 @@ class MeterUsageSerializer(serializers.Serializer[MeterSummary]):
     """The usage of a meter. What there is nothing to say about is left out: a unit, a late part, groups."""
 
     meter_id = serializers.CharField(source="meter.code")
-    value = QuantityField(source="usage.quantity")
+    value = QuantityField(
+        source="usage.quantity",
+        help_text="What it comes to so far. A WeightedSum of a period is, as on a bill, the area under the "
+        "level up to now over the time of the whole period; that of a bucket or window is the average level.",
+    )
     unit = serializers.CharField(source="meter.unit", required=False)
     late_value = QuantityField(
         source="usage.late_quantity",

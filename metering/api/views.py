@@ -31,13 +31,14 @@ from metering.api.serializers import (
     EventReceiptSerializer,
     UsageEventSerializer,
 )
+from metering.api.traces import UsageEventTraceSerializer
 from metering.conf import read_batch_limit
 from metering.ingest.cloudevents import BATCH_TYPE, STRUCTURED_TYPE
 from metering.ingest.decoding import decode_batch, decode_single
 from metering.ingest.incoming import IncomingEvent, IngestReport, Refusal, RefusalCode
 from metering.models import UsageEvent
 from metering.operations import ingest_events
-from metering.queries import get_event, read_event_details
+from metering.queries import get_event, read_event_details, trace_events
 
 # Which field a refusal is about, where it is about one.
 FIELDS: Mapping[RefusalCode, str] = {
@@ -80,11 +81,14 @@ class EventViewSet(ApiViewSet):
         details: Any = read_event_details(page)
         return self.get_paginated_response(UsageEventSerializer(details, many=True).data)
 
-    @extend_schema(parameters=[EventQuery])
+    @extend_schema(parameters=[EventQuery], responses=UsageEventTraceSerializer)
     def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 (the name in the path)
-        """Show an event, and how it was matched and is billed."""
+        """Show an event, how it was matched and counted, and where it was billed or why it was not.
+
+        Of an event that was archived, `event_archived` says where its data is.
+        """
         event = get_event(event_id=id, **read_query(EventQuery, request))
-        return self.respond(read_event_details([event])[0])
+        return self.respond(trace_events([event])[0], serializer_class=UsageEventTraceSerializer)
 
     @extend_schema(
         request={

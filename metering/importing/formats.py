@@ -23,6 +23,9 @@ PROPERTY_PREFIX = "properties."
 _JSON_CELL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false", re.ASCII)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
+_CUSTOMER = re.compile(rb'"customer_id"[ \t]*:[ \t]*"([^"]{0,64})"')
+NO_CUSTOMER = b""
+
 
 class UnusableFile(InvalidInput):
     """The file as a whole cannot be imported."""
@@ -36,6 +39,9 @@ class Decoder(Protocol):
     def decode(self, record: bytes, *, index: int) -> IncomingEvent | Refusal:
         """Read a record, at its place in the chunk."""
 
+    def find_customer(self, record: bytes) -> bytes:
+        """Find what is probably the customer's id in a record, to put those of one customer together."""
+
 
 class JsonDecoder:
     """Reads records that are events in JSON."""
@@ -43,6 +49,11 @@ class JsonDecoder:
     def decode(self, record: bytes, *, index: int) -> IncomingEvent | Refusal:
         """Read a record as ingest does."""
         return decode_event(record, index=index)
+
+    def find_customer(self, record: bytes) -> bytes:
+        """Take the first text with that name; one in the properties before it would be a wrong guess."""
+        found = _CUSTOMER.search(record)
+        return NO_CUSTOMER if found is None else found[1]
 
 
 class Column(NamedTuple):
@@ -61,6 +72,7 @@ class CsvDecoder:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
+        self._customer_place = columns.index(Column("customer_id", is_property=False))
 
     @classmethod
     def from_header(cls, header: Record) -> "CsvDecoder":
@@ -87,6 +99,12 @@ class CsvDecoder:
         except (ValueError, RecursionError, csv.Error) as error:
             return Refusal(index, None, RefusalCode.MALFORMED, f"The row cannot be read: {error}.")
         return decode_event(event, index=index)
+
+    def find_customer(self, record: bytes) -> bytes:
+        """Take the cell of that column; a comma in a cell before it makes a wrong guess."""
+        place = self._customer_place
+        cells = record.split(b",", place + 1)
+        return cells[place].strip(b'"\r\n') if place < len(cells) else NO_CUSTOMER
 
     def _write_event(self, cells: Sequence[str]) -> bytes:
         """Write the cells of a row as an event in JSON.

@@ -79,4 +79,6 @@ def finish_import(*, import_id: UUID, at: datetime, actor: Actor) -> EventImport
 
 def _set_progress(row: EventImport, progress: Progress) -> None:
     row.position, row.line = progress.done_to
-    row.spans = [[*span.starts_at, *span.ends_at] for span in progress.spans]
+    row.spans = [
+        [*span.starts_at, *span.ends_at, span.chunk_count, list(span.done)] for span in progress.spans
+    ]

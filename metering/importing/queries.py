@@ -18,7 +18,10 @@ def find_import(file: FileIdentity) -> EventImport | None:
 
 def read_progress(row: EventImport) -> Progress:
     """Read how far an import is."""
-    spans = [Span(Place(*one[:2]), Place(*one[2:])) for one in row.spans]
+    spans = [
+        Span(Place(*places[:2]), Place(*places[2:]), chunk_count, tuple(done))
+        for *places, chunk_count, done in row.spans
+    ]
     return Progress(Place(row.position, row.line), spans)
 
 

@@ -43,15 +43,18 @@ class Record(NamedTuple):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Records that follow each other, with the number of the line that each begins at.
+    """Records, with the number of the line that each begins at.
 
-    `starts_at` and `ends_at` enclose them.
+    They are all those between `starts_at` and `ends_at`, or some of them, if they were dealt out into more
+    than one chunk: into `count`, of which this has the `number`, from 0.
     """
 
     starts_at: Place
     ends_at: Place
     records: Sequence[bytes]
     lines: Sequence[int]
+    number: int = 0
+    count: int = 1
 
 
 class LineStream(Protocol):
@@ -91,7 +94,9 @@ def iterate_lines(stream: LineStream, *, section: Section, is_quoted: bool = Fal
             yield Record(content, first_line, Place(position, line))
 
 
-def gather(records: Iterable[Record], *, starts_at: Place, size: int) -> Iterator[Chunk]:
+def gather(
+    records: Iterable[Record], *, starts_at: Place, size: int, max_bytes: int = MAX_CHUNK_BYTES
+) -> Iterator[Chunk]:
     """Gather records into chunks of so many, or fewer if they are long; those before damage, too.
 
     Raises: DamagedStream, once they have been handed over.
@@ -107,7 +112,7 @@ def gather(records: Iterable[Record], *, starts_at: Place, size: int) -> Iterato
             lines.append(line)
             end = after
             size_bytes += len(content)
-            if len(contents) == size or size_bytes >= MAX_CHUNK_BYTES:
+            if len(contents) == size or size_bytes >= max_bytes:
                 yield Chunk(starts_at, end, contents, lines)
                 starts_at, contents, lines, size_bytes = end, [], [], 0
     except DamagedStream as error:

@@ -1,6 +1,7 @@
 """Importing a source from where it is to its end: in this process, or in several at once."""
 
-from collections.abc import Callable, Generator, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +11,11 @@ from uuid import UUID
 import msgspec
 
 from billing_project.core.contention import try_again
+from metering.importing.dealing import MAX_STRETCH_BYTES, STRETCH_CHUNKS, count_chunks, deal
 from metering.importing.formats import Decoder, decode_records
 from metering.importing.operations import import_chunk
-from metering.importing.progress import Progress, Span, list_sections
-from metering.importing.records import Chunk, gather
+from metering.importing.progress import Progress, Span, list_rest
+from metering.importing.records import Chunk, Section, gather
 from metering.importing.refusals import append_refusals
 from metering.importing.sources import Source
 from metering.importing.workers import Workers
@@ -47,7 +49,7 @@ class ChunkImport:
         def take_in() -> IngestReport:
             return import_chunk(
                 import_id=self.import_id,
-                span=Span(chunk.starts_at, chunk.ends_at),
+                span=Span(chunk.starts_at, chunk.ends_at, chunk.count, (chunk.number,)),
                 events=events,
                 report=report,
                 at=self.read_now(),
@@ -66,11 +68,48 @@ def run_import(
     """
     chunks = (
         chunk
-        for section in list_sections(progress)
-        for chunk in gather(source.iterate_records(section), starts_at=section.starts_at, size=chunk_size)
+        for rest in list_rest(progress)
+        for chunk in (
+            _iterate_chunks(source, rest.section, chunk_size=chunk_size)
+            if rest.span is None
+            else _iterate_left_chunks(source, rest.section, rest.span)
+        )
     )
     if process_count == 1:
         yield from map(chunk_import, chunks)
         return
     with closing(Workers(process_count, chunk_import)) as workers:
         yield from workers.run(chunks)
+
+
+def list_open_lines(source: Source, progress: Progress) -> set[int]:
+    """List the lines that are not done in those spans that are done in part."""
+    return {
+        line
+        for rest in list_rest(progress)
+        if rest.span is not None
+        for chunk in _iterate_left_chunks(source, rest.section, rest.span)
+        for line in chunk.lines
+    }
+
+
+def _iterate_chunks(source: Source, section: Section, *, chunk_size: int) -> Iterator[Chunk]:
+    """Read a section stretch by stretch, and deal each out."""
+    for stretch in gather(
+        source.iterate_records(section),
+        starts_at=section.starts_at,
+        size=STRETCH_CHUNKS * chunk_size,
+        max_bytes=MAX_STRETCH_BYTES,
+    ):
+        count = count_chunks(stretch, size=chunk_size)
+        yield from deal(stretch, count=count, find_customer=source.decoder.find_customer)
+
+
+def _iterate_left_chunks(source: Source, section: Section, span: Span) -> Iterator[Chunk]:
+    """Read a span that is done in part: it is dealt out as it was, whatever the size of chunks is now."""
+    for stretch in gather(
+        source.iterate_records(section), starts_at=section.starts_at, size=sys.maxsize, max_bytes=sys.maxsize
+    ):
+        for chunk in deal(stretch, count=span.chunk_count, find_customer=source.decoder.find_customer):
+            if chunk.number not in span.done:
+                yield chunk

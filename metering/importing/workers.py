@@ -17,6 +17,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 STOP_SECONDS = 60
+ENDED = "A process has ended in the middle of its work."
 
 
 class WorkFailed(Exception):
@@ -61,7 +62,7 @@ class Workers(Generic[Task, Result]):
                     failure, is_over = error, True
                 else:
                     busy.append(idle.pop())
-                    busy[-1].send(task)
+                    _send(busy[-1], task)
             for ready in cast("list[Connection]", wait(busy)) if busy else ():
                 busy.remove(ready)
                 idle.append(ready)
@@ -77,11 +78,18 @@ class Workers(Generic[Task, Result]):
             process.join(STOP_SECONDS)
 
 
+def _send(connection: Connection, task: object) -> None:
+    try:
+        connection.send(task)
+    except OSError:
+        raise WorkFailed(ENDED) from None
+
+
 def _receive(connection: Connection) -> object:
     try:
         result, problem = connection.recv()
-    except EOFError:
-        raise WorkFailed("A process has ended in the middle of its work.") from None
+    except (EOFError, OSError):
+        raise WorkFailed(ENDED) from None
     if problem is not None:
         raise WorkFailed(problem)
     return result

@@ -86,6 +86,11 @@ class EventVoid(models.Model):
                 name="eventvoid_of_segment",
                 condition=models.Q(segment_id__isnull=False),
             ),
+            models.Index(
+                fields=["customer_id", "replacement_event_id"],
+                name="eventvoid_by_replacement",
+                condition=models.Q(replacement_event_id__isnull=False),
+            ),
         ]
         triggers = [*append_only()]
 

@@ -17,8 +17,9 @@ class EventImport(models.Model):
     """The import of one file, which goes on where it stopped when the same file is imported again.
 
     All records before `position` are done: so many bytes of the unpacked file, or rows of a table, and
-    `line` is the number of the line there. `spans` are stretches after it that are done, too, as several
-    chunks are under way at once: each as the position and the line where it begins, and the same of its end.
+    `line` is the number of the line there. `spans` are stretches after it that are done, too, or in part, as
+    several chunks are under way at once: each as the position and the line where it begins, the same of its
+    end, the number of chunks that its records were dealt into, and which of them, from 0, are done.
     Progress is stored together with the events, so the counts are exact whatever happens.
     """
 

@@ -17,6 +17,7 @@ from metering.meters import build_rule
 from metering.models import FillStatus, MeterFill
 from metering.operations.rebuilding import rebuild_stretch
 from metering.queries import count_matched_events, find_next_segment, select_used_segments
+from metering.queries.archives import UsageArchived
 from metering.recounting import find_stretch
 from metering.states import TRANSITIONS
 from subscriptions.locks import outwait_slots
@@ -83,10 +84,13 @@ def fill_next_stretch(*, fill_id: UUID, at: datetime, actor: Actor) -> bool:
         return False
     is_begun = fill.segment_id == segment.pk
     stretch = find_stretch(segment, starts_at=fill.reached_at if is_begun else None)
-    rebuild_stretch(segment_id=segment.pk, stretch=stretch, rules=[build_rule(fill.meter)])
     is_done = stretch.ends_at is None
+    try:
+        rebuild_stretch(segment_id=segment.pk, stretch=stretch, rules=[build_rule(fill.meter)])
+    except UsageArchived:  # Since it was found: archived segments are not filled.
+        is_done = True
     fill.segment_id = None if is_done else segment.pk
-    fill.reached_at = stretch.ends_at
+    fill.reached_at = None if is_done else stretch.ends_at
     if is_done:
         fill.cursor = segment.pk
         fill.done_count += 1

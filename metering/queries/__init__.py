@@ -2,6 +2,7 @@
 
 from metering.queries.choices import EVERYTHING, UsageChoice
 from metering.queries.events import (
+    EventArchived,
     EventDetails,
     PeriodName,
     get_event,
@@ -19,6 +20,7 @@ from metering.queries.fills import (
     select_used_segments,
 )
 from metering.queries.rollups import BY_EVERY_GROUP, Grouping
+from metering.queries.traces import EventTrace, MeterTrace, VoidTrace, trace_events
 from metering.queries.usage import (
     NO_USAGE,
     GroupUsage,
@@ -36,15 +38,19 @@ __all__ = [
     "EVERYTHING",
     "FILL_HANDLER",
     "NO_USAGE",
+    "EventArchived",
     "EventDetails",
+    "EventTrace",
     "GroupUsage",
     "Grouping",
     "MeterSummary",
+    "MeterTrace",
     "MeterUsage",
     "PeriodName",
     "UsageBucket",
     "UsageChoice",
     "UsageSummary",
+    "VoidTrace",
     "count_matched_events",
     "find_next_segment",
     "get_event",
@@ -60,4 +66,5 @@ __all__ = [
     "read_usage_summary",
     "read_window_usage",
     "select_used_segments",
+    "trace_events",
 ]

@@ -17,6 +17,9 @@ from metering.models import (
 )
 from subscriptions.models import Segment
 
+# So many periods are named that an event in an archive may be of.
+NAMED_PERIODS = 5
+
 
 class UsageArchived(Conflict):
     """The events are in an archive: what they came to stands as it is."""
@@ -57,6 +60,30 @@ def check_events_not_archived(*, customer_id: UUID, event_ids: Collection[str]) 
     if found is not None:
         detail = f"Event {found.event_id!r} is in archive {found.archive_number}: it cannot be taken back."
         raise UsageArchived(detail)
+
+
+def describe_archived_event(*, customer_id: UUID, event_id: str) -> str | None:
+    """Say where the data of an event is that is in an archive only; None if there is no such event.
+
+    In which of the customer's segments in the archive it is, is known from the file alone.
+    """
+    kept = ArchivedEvent.objects.filter(customer_id=customer_id, event_id=event_id).first()
+    if kept is None:
+        return None
+    archive = get_archive(kept.archive_number)
+    held = ArchivedSegment.objects.filter(archive=archive, customer_id=customer_id, event_count__gt=0)
+    bounds = list(
+        held.order_by("segment__period__starts_at")
+        .values_list("segment__period__starts_at", "segment__period__ends_at")
+        .distinct()[: NAMED_PERIODS + 1]
+    )
+    named = [f"{starts_at:%F} to {ends_at:%F}" for starts_at, ends_at in bounds[:NAMED_PERIODS]]
+    periods = ", ".join(named) + (", and others" if len(bounds) > NAMED_PERIODS else "")
+    return (
+        f"Event {event_id!r} was archived: its data is in {archive.file_name} ({archive}), with the "
+        f"customer's events of the {'period' if len(bounds) == 1 else 'periods'} {periods}. It is still "
+        "billed as it was, and sent again, it is a duplicate."
+    )
 
 
 def select_unarchived(segments: QuerySet[Segment]) -> QuerySet[Segment]:

@@ -9,8 +9,9 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 
 from billing_project.core.errors import NotFound
-from metering.models import UsageEvent
+from metering.models import EventVoid, UsageEvent
 from metering.models.corrections import leave_out_voided
+from metering.queries.archives import describe_archived_event
 from subscriptions.models import Period, Segment
 
 
@@ -21,12 +22,32 @@ class PeriodName(StrEnum):
     PREVIOUS = "previous"
 
 
-@dataclass(frozen=True, slots=True)
+class EventArchived(NotFound):
+    """The event is in an archive only: its data is in a file, and of the event its id is kept."""
+
+    code = "event_archived"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventDetails:
-    """An event, and the period that it is billed in; None as long as it is unmatched."""
+    """An event, the segment that it counts in, with its period, and its void, with its correction.
+
+    As long as it is unmatched, there is no segment, and as long as it counts, no void.
+    """
 
     event: UsageEvent
-    period: Period | None
+    segment: Segment | None
+    void: EventVoid | None
+
+    @property
+    def period(self) -> Period | None:
+        """The period that it is billed in."""
+        return None if self.segment is None else self.segment.period
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it was taken back, and so counts no more."""
+        return self.void is not None
 
 
 def get_usage_period(*, subscription_id: UUID, which: PeriodName | UUID | int, at: datetime) -> Period:
@@ -54,21 +75,39 @@ def get_usage_period(*, subscription_id: UUID, which: PeriodName | UUID | int, a
 def get_event(*, customer_id: UUID, event_id: str) -> UsageEvent:
     """Return an event by the id that its sender gave it.
 
-    Raises: NotFound.
+    Raises: NotFound; EventArchived.
     """
     event = UsageEvent.objects.filter(customer_id=customer_id, event_id=event_id).first()
-    if event is None:
-        raise NotFound(f"Customer {customer_id} has no event {event_id!r}.")
-    return event
+    if event is not None:
+        return event
+    archived = describe_archived_event(customer_id=customer_id, event_id=event_id)
+    if archived is not None:
+        raise EventArchived(archived)
+    raise NotFound(f"Customer {customer_id} has no event {event_id!r}.")
 
 
 def read_event_details(events: Sequence[UsageEvent]) -> list[EventDetails]:
-    """Read the periods that events are billed in, in one query."""
+    """Read the segments that events count in, and the voids of those that do not, in two queries."""
     segment_ids = {event.segment_id for event in events if event.segment_id is not None}
-    segments = Segment.objects.select_related("period").filter(pk__in=segment_ids)
-    periods = {segment.pk: segment.period for segment in segments}
+    segments = {
+        segment.pk: segment
+        for segment in Segment.objects.select_related("period", "plan_version__plan").filter(
+            pk__in=segment_ids
+        )
+    }
+    voids = {
+        (void.customer_id, void.event_id): void
+        for void in EventVoid.objects.select_related("correction").filter(
+            customer_id__in={event.customer_id for event in events},
+            event_id__in={event.event_id for event in events},
+        )
+    }
     return [
-        EventDetails(event, None if event.segment_id is None else periods[event.segment_id])
+        EventDetails(
+            event=event,
+            segment=None if event.segment_id is None else segments[event.segment_id],
+            void=voids.get((event.customer_id, event.event_id)),
+        )
         for event in events
     ]
 

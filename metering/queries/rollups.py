@@ -222,7 +222,7 @@ def _read_totals(selection: Selection) -> dict[Place, Accumulated]:
             total=total, event_count=event_count, late_total=late_total, late_count=late_count, moment=moment
         )
         for *place, total, event_count, late_total, late_count, moment in rows
-        if event_count
+        if event_count or moment
     }
 
 

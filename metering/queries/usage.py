@@ -1,22 +1,28 @@
-"""Reading usage: what a segment, a period or a part of one comes to. Rollups are read, never events."""
+"""Reading usage: what a segment, a period or a part of one comes to.
+
+Rollups are read, never events, but for the few that are ahead of their instant where a level is weighted by
+time. A quantity stays exact until it has its share of the period; then it is rounded, if it was computed.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from django.db.models import DateTimeField, Value
 from django.db.models.functions import Coalesce
 
 from billing_project.core.errors import NotFound
-from billing_project.core.money import EXACT, Rounding, scale_quantity
+from billing_project.core.money import EXACT, Rounding, round_quantity
 from catalog.models import Meter
 from metering.aggregation.rules import MeterRule, read_group
-from metering.aggregation.types import Accumulated, Span, State
+from metering.aggregation.types import Accumulated, Measured, Span, State
 from metering.aggregation.weighted_sum import WeightedSum
 from metering.meters import build_rule
+from metering.queries.ahead import hold_back_changes
 from metering.queries.choices import EVERYTHING, UsageChoice, choose_meters
 from metering.queries.rollups import (
     Grouping,
@@ -34,7 +40,8 @@ from subscriptions.proration import share_of_days
 class MeterUsage:
     """What events come to on a meter; `late_quantity` is the part that missed its period.
 
-    A level has no late part: it cannot be said what it would have been.
+    A level has no late part: it cannot be said what it would have been. One that is weighted by time is its
+    area so far over all of the time, also that to come: it grows, as what is billed does.
     """
 
     quantity: Decimal
@@ -77,6 +84,10 @@ _METERED = """
 
 NO_USAGE = MeterUsage(quantity=Decimal(0), late_quantity=Decimal(0), event_count=0)
 
+# What part of what was measured counts, by meter and bucket. Where nothing is said, all of it does.
+Shares = Mapping[tuple[UUID, int], Fraction]
+WHOLE = Fraction(1)
+
 
 def get_subscription_now(*, subscription_id: UUID, real_now: datetime) -> tuple[Subscription, datetime]:
     """Read a subscription, and what time it is for its customer, in one query.
@@ -100,15 +111,12 @@ def read_segment_usage(
     """Read the usage that each segment of a period is billed for, by segment and meter; nothing is left out.
 
     A level counts for the segment's share of the period's days, so that two segments do not charge for it
-    twice; one that is weighted by time, for its share of the nominal period. That one is measured up to `at`,
-    the customer's time, as long as the segment goes on.
+    twice; one that is weighted by time, for its share of the nominal period. That one comes to its area up to
+    `at`, the customer's time, over the whole of the segment: time that has not passed adds nothing.
     """
-    selection = Selection(
-        customer_id=customer_id,
-        buckets={segment.pk: number for number, segment in enumerate(segments)},
-        rules=[build_rule(meter) for meter in meters],
-    )
-    spans = [Span(segment.starts_at, segment.ends_at) for segment in segments]
+    buckets, spans = _lay_out(segments)
+    rules = [build_rule(meter) for meter in meters]
+    selection = Selection(customer_id=customer_id, buckets=buckets, rules=rules)
     measured = read_bucket_usage(period=period, selection=selection, spans=spans, at=at)
     return {(segments[place.bucket].pk, place.meter_id): usage for place, usage in measured.items()}
 
@@ -116,28 +124,38 @@ def read_segment_usage(
 def read_usage_summary(
     *, subscription: Subscription, period: Period, at: datetime, choice: UsageChoice = EVERYTHING
 ) -> UsageSummary:
-    """Read what a subscription has used in a period, over all its segments.
+    """Read what a subscription has used in a period so far, over all its segments.
+
+    That is what its segments are billed for, added up; but a level that is not weighted by time is that of
+    the whole period.
 
     Raises: UnknownMeter; UnknownProperty; TooManyGroups.
     """
     segments = list_parts(period)
     meters = choose_meters(list_metered(segments), choice)
-    buckets = {segment.pk: 0 for segment in segments}
-    span = Span(period.starts_at, period.ends_at)
+    parted = _lay_out(segments)
+    whole = dict.fromkeys(parted[0], 0), [Span(period.starts_at, period.ends_at)]
 
     def measure(rules: Sequence[MeterRule], grouping: Grouping) -> dict[Place, MeterUsage]:
-        selection = Selection(
-            customer_id=subscription.customer_id, buckets=buckets, rules=rules, grouping=grouping
-        )
-        return read_bucket_usage(period=period, selection=selection, spans=[span], at=at)
+        weighted, others = _part_weighted(rules)
+        usage: dict[Place, MeterUsage] = {}
+        for own, (buckets, spans) in ((others, whole), (weighted, parted)):
+            if own:
+                selection = Selection(
+                    customer_id=subscription.customer_id, buckets=buckets, rules=own, grouping=grouping
+                )
+                found = read_bucket_usage(period=period, selection=selection, spans=spans, at=at)
+                usage |= _add_up(found)
+        return usage
 
     (summarized,) = summarize(meters=meters, choice=choice, bucket_count=1, measure=measure)
     return UsageSummary(period=period, meters=summarized)
 
 
 def list_parts(period: Period) -> list[Segment]:
-    """List the segments of a period, in order, with no more than says what they charge for."""
-    return list(period.segments.only("period_id", "plan_version_id").order_by("position"))
+    """List the segments of a period, in order, with no more than says what they charge for, and when."""
+    wanted = period.segments.only("period_id", "plan_version_id", "starts_at", "ends_at")
+    return list(wanted.order_by("position"))
 
 
 def list_metered(segments: Sequence[Segment]) -> list[Meter]:
@@ -155,16 +173,20 @@ def measure_accumulated(
     rules: Sequence[MeterRule],
     spans: Sequence[Span],
     at: datetime,
+    shares: Shares | None = None,
 ) -> dict[Place, MeterUsage]:
-    """Measure what events have added up to in each bucket; `spans` are the buckets' times, up to `at`."""
+    """Measure what events have added up to in each bucket; `spans` are the buckets' times, up to `at`.
+
+    That is where quantities are rounded, once, after each has its share.
+    """
     aggregations = {rule.meter_id: rule.aggregation for rule in rules}
     usage: dict[Place, MeterUsage] = {}
     for place, found in accumulated.items():
         aggregation = aggregations[place.meter_id]
-        starts_at, ends_at = spans[place.bucket]
-        span = Span(starts_at, min(ends_at, max(at, starts_at)))
+        measured = aggregation.measure(found, span=spans[place.bucket].until(at))
+        share = WHOLE if shares is None else shares[place.meter_id, place.bucket]
         usage[place] = MeterUsage(
-            quantity=aggregation.measure(found, span=span),
+            quantity=_round(measured, share),
             late_quantity=found.late_total if aggregation.is_flow else Decimal(0),
             event_count=found.event_count,
         )
@@ -189,14 +211,19 @@ def measure_buckets(
 
     `levels` are those at the period's start, by meter and group; `spans` are the buckets' times, in order.
     """
-    weighted = [rule for rule in rules if rule.aggregation.state is State.MOMENTS]
+    weighted, _ = _part_weighted(rules)
     carried = _carry(accumulated, levels, rules=weighted, bucket_count=len(spans))
-    measured = measure_accumulated({**accumulated, **carried}, rules=rules, spans=spans, at=at)
-    by_meter = {rule.meter_id: rule for rule in rules}
-    return {
-        place: _take_share(usage, rule=by_meter[place.meter_id], span=spans[place.bucket], period=period)
-        for place, usage in measured.items()
-    }
+    return measure_accumulated(
+        {**accumulated, **carried},
+        rules=rules,
+        spans=spans,
+        at=at,
+        shares={
+            (rule.meter_id, bucket): _find_share(rule, span=span, period=period, at=at)
+            for rule in rules
+            for bucket, span in enumerate(spans)
+        },
+    )
 
 
 def list_earlier_segment_ids(period: Period) -> list[UUID]:
@@ -208,15 +235,44 @@ def list_earlier_segment_ids(period: Period) -> list[UUID]:
 def read_bucket_usage(
     *, period: Period, selection: Selection, spans: Sequence[Span], at: datetime
 ) -> dict[Place, MeterUsage]:
-    """Read what is billed for each bucket of a selection within a period; `spans` are the buckets' times."""
+    """Read what is billed for each bucket of a selection within a period; `spans` are the buckets' times.
+
+    Of levels that are weighted by time, each segment has a bucket of its own, in order.
+    """
+    held_back = hold_back_changes(selection, spans=spans, timezone=period.timezone, at=at)
     return measure_buckets(
-        read_accumulated(selection),
+        read_accumulated(replace(selection, recounted=held_back)),
         _read_carried(period=period, selection=selection),
         period=period,
         rules=selection.rules,
         spans=spans,
         at=at,
     )
+
+
+def _lay_out(segments: Sequence[Segment]) -> tuple[dict[UUID, int], list[Span]]:
+    """Give each segment a bucket of its own: number them, and list their times."""
+    buckets = {segment.pk: number for number, segment in enumerate(segments)}
+    return buckets, [Span(segment.starts_at, segment.ends_at) for segment in segments]
+
+
+def _part_weighted(rules: Sequence[MeterRule]) -> tuple[list[MeterRule], list[MeterRule]]:
+    """Part the rules of levels that are weighted by time from all others."""
+    weighted = [rule for rule in rules if rule.aggregation.state is State.MOMENTS]
+    return weighted, [rule for rule in rules if rule.aggregation.state is not State.MOMENTS]
+
+
+def _add_up(parts: Mapping[Place, MeterUsage]) -> dict[Place, MeterUsage]:
+    """Add up what was measured in several buckets into one."""
+    whole: dict[Place, MeterUsage] = {}
+    for place, part in parts.items():
+        found = whole.get(place._replace(bucket=0), NO_USAGE)
+        whole[place._replace(bucket=0)] = MeterUsage(
+            quantity=EXACT.add(found.quantity, part.quantity),
+            late_quantity=EXACT.add(found.late_quantity, part.late_quantity),
+            event_count=found.event_count + part.event_count,
+        )
+    return whole
 
 
 def _read_carried(*, period: Period, selection: Selection) -> dict[tuple[UUID, str], Decimal]:
@@ -258,10 +314,14 @@ def _carry(
     return carried
 
 
-def _take_share(usage: MeterUsage, *, rule: MeterRule, span: Span, period: Period) -> MeterUsage:
-    """Count a level for the share that a span has of its period; a flow is what it is."""
+def _find_share(rule: MeterRule, *, span: Span, period: Period, at: datetime) -> Fraction:
+    """Find the share of a period for which a level counts in a span of it; a flow is what it is.
+
+    One that is weighted by time counts for the time that has passed: what it has been on average until `at`,
+    for that part of the span.
+    """
     if rule.aggregation.is_flow:
-        return usage
+        return WHOLE
     is_weighted = rule.aggregation.state is State.MOMENTS
     share = share_of_days(
         starts_at=span.starts_at,
@@ -270,7 +330,14 @@ def _take_share(usage: MeterUsage, *, rule: MeterRule, span: Span, period: Perio
         period_ends_at=period.nominal_ends_at if is_weighted else period.ends_at,
         timezone=period.timezone,
     )
-    return replace(usage, quantity=scale_quantity(usage.quantity, share, Rounding.HALF_EVEN))
+    return share * span.elapsed(at) if is_weighted else share
+
+
+def _round(measured: Measured, share: Fraction) -> Decimal:
+    """Take the share of what was measured; what was counted and counts whole stays as exact as it is."""
+    if share == WHOLE and isinstance(measured, Decimal):
+        return measured
+    return round_quantity(Fraction(measured) * share, Rounding.HALF_EVEN)
 
 
 def summarize(

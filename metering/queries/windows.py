@@ -6,6 +6,7 @@ goes on from part to part; where the meter does not carry over, it falls back to
 with the subscription's end in any case.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from metering.aggregation.rules import MeterRule
 from metering.aggregation.types import Accumulated, Span, State
 from metering.meters import build_rule, group_rules
 from metering.models import UsageEvent
+from metering.queries.ahead import hold_back_changes
 from metering.queries.choices import EVERYTHING, UsageChoice, choose_meters
 from metering.queries.events import PeriodName, get_usage_period
 from metering.queries.rollups import Grouping, Place, RolledUp, Selection, read_accumulated, read_levels
@@ -269,6 +271,7 @@ def _read_weighted(
     timeline: _Timeline, rules: Sequence[MeterRule], grouping: Grouping
 ) -> dict[Place, Accumulated]:
     """Read what meters have added up to whose level is weighted by time, and the level before each span."""
+    timeline = _hold_back(timeline, rules)
     found = read_accumulated(timeline.select(rules, grouping, is_by_period=True))
     levels = _read_levels(timeline, rules, grouping)
     carrying = {rule.meter_id for rule in rules if is_carried_over(rule)}
@@ -291,6 +294,26 @@ def _read_weighted(
             level = EXACT.add(whole.carried, whole.total)
             accumulated[Place(bucket, meter_id, group_key)] = whole
     return accumulated
+
+
+def _hold_back(timeline: _Timeline, rules: Sequence[MeterRule]) -> _Timeline:
+    """Let changes that are stored ahead of now, or of the subscription's end, hold for no time until then."""
+    ends_at = timeline.subscription.ends_at or datetime.max.replace(tzinfo=UTC)
+    recounted: defaultdict[RolledUp, Accumulator] = defaultdict(Accumulator)
+    held_back = (
+        hold_back_changes(
+            Selection(customer_id=timeline.subscription.customer_id, buckets={segment.pk: 0}, rules=rules),
+            spans=[Span(segment.starts_at, ends_at)],
+            timezone=timeline.subscription.timezone,
+            at=timeline.at,
+        )
+        for segment in timeline.segments
+        if segment.ends_at >= min(timeline.at - _HOUR, ends_at)
+    )
+    for counted in (timeline.recounted, *held_back):
+        for key, found in counted.items():
+            recounted[key].merge(found)
+    return replace(timeline, recounted=recounted)
 
 
 def _read_levels(

@@ -14,6 +14,7 @@ from customers.admin.search import CustomerSearchAdmin
 from subscriptions.models import Period, Segment
 
 QUANTITIES = pretty("quantities", "Licensed quantities")
+OVERRIDES = pretty("overrides", "Prices of its own, by item")
 
 
 @admin.register(Period)
@@ -65,9 +66,10 @@ class SegmentAdmin(BigTableMixin, CustomerSearchAdmin[Segment], ReadOnlyAdmin[Se
         ("plan_version", "position"),
         ("starts_at", "ends_at"),
         QUANTITIES,
-        "created_at",
+        OVERRIDES,
+        ("is_paused", "created_at"),
     )
-    readonly_fields = (QUANTITIES,)
+    readonly_fields = (QUANTITIES, OVERRIDES)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Segment]:
         """Select segments with what names them."""

@@ -9,15 +9,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from billing_project.core.actors import Actor
-from billing_project.core.admin.actions import DialogForm, dialog_action, run_for_one
+from billing_project.core.admin.actions import dialog_action, run_for_one
 from billing_project.core.admin.bases import BigTableMixin, ReadOnlyAdmin
-from billing_project.core.admin.columns import badge, quantity, write_quantity
+from billing_project.core.admin.columns import badge, pretty, quantity, write_quantity
 from billing_project.core.admin.details import DetailsAdmin, RelatedList, Table, make_history, make_link
 from customers.admin.search import CustomerSearchAdmin
-from customers.queries import now_for
+from subscriptions.admin.moves import EndForm, MoveForm, TermsForm, ask_for_move, page_action, read_time
 from subscriptions.admin.periods import make_period_table
 from subscriptions.models import (
     PlannedChange,
@@ -25,23 +24,21 @@ from subscriptions.models import (
     SubscriptionItem,
     SubscriptionStatus,
 )
-from subscriptions.operations import CancelWhen, cancel_subscription, uncancel_subscription
-from subscriptions.queries import get_subscription, list_items
+from subscriptions.operations import (
+    cancel_subscription,
+    change_subscription,
+    pause_subscription,
+    resume_subscription,
+    uncancel_subscription,
+    withdraw_change,
+)
+from subscriptions.queries import list_items, list_pending_changes
 
 PERIODS_SHOWN = 12
 STATUS = badge("status", "Status")
 QUANTITY = quantity("quantity", "Quantity")
-
-
-class CancelForm(DialogForm):
-    """When a subscription is to end."""
-
-    when = forms.ChoiceField(
-        choices=CancelWhen.choices,
-        initial=CancelWhen.PERIOD_END,
-        widget=UnfoldAdminRadioSelectWidget,
-        help_text="Ending now bills what was used so far; fees already paid in advance are not given back.",
-    )
+CHANGED_QUANTITIES = pretty("quantities", "Quantities, by item")
+OVERRIDES = pretty("overrides", "Prices of its own, by item")
 
 
 class SubscriptionAdmin(
@@ -65,7 +62,7 @@ class SubscriptionAdmin(
         ("id", "created_at"),
     )
     readonly_fields = (STATUS,)
-    actions_detail: tuple[str, ...] = ("cancel", "uncancel")
+    actions_detail: tuple[str, ...] = ("change_terms", "pause", "resume", "cancel", "uncancel")
     related_lists: tuple[RelatedList, ...] = (
         RelatedList("Planned changes", "subscriptions_plannedchange", "subscription__id__exact"),
     )
@@ -79,35 +76,77 @@ class SubscriptionAdmin(
         return request.user.has_perm("subscriptions.change_subscription")
 
     def list_fitting_actions(self, row: Subscription) -> Collection[str]:
-        """Offer an end to what runs, and to take it back where one is planned."""
+        """Offer what can be done: to end what runs, or to take the end back, to pause or to resume."""
         if row.status == SubscriptionStatus.CANCELLED:
             return ()
-        return ("uncancel", "cancel") if row.is_ending else ("cancel",)
+        pausing = "resume" if row.status == SubscriptionStatus.PAUSED else "pause"
+        ending = ("uncancel", "cancel") if row.is_ending else ("cancel",)
+        return ("change_terms", pausing, *ending)
 
     def make_tables(self, request: HttpRequest, row: Subscription) -> Sequence[Table]:
         """Show what is in it, its periods and its history."""
         periods = row.periods.order_by("-number")[:PERIODS_SHOWN]
         return [
             make_item_table(list_items(row.pk)),
+            make_change_table(list_pending_changes(row.pk)),
             make_period_table(list(periods), limit=PERIODS_SHOWN),
             make_history(row),
         ]
 
-    @dialog_action(
-        title="Cancel subscription",
-        explanation="The subscription ends; its last invoice follows after the grace.",
-        permission="end",
-        form_class=CancelForm,
-    )
-    def cancel(self, request: HttpRequest, form: forms.Form, object_id: UUID) -> HttpResponse:
-        """End this subscription."""
-        when = CancelWhen(form.cleaned_data["when"])
+    @page_action(title="Change", permission="end")
+    def change_terms(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Change plan or quantities, after a look at the money."""
+        return ask_for_move(
+            self,
+            request,
+            object_id,
+            title="Change subscription",
+            explanation="Fees are charged and credited by the day, on the invoice of the period's end. "
+            "A plan of another cadence ends the period, and begins periods of its own.",
+            form_class=TermsForm,
+            operation=change_subscription,
+        )
 
-        def run(row_id: UUID, *, at: datetime, actor: Actor) -> None:
-            cancel_subscription(subscription_id=row_id, when=when, at=read_time(row_id, at=at), actor=actor)
+    @page_action(title="Pause", permission="end")
+    def pause(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Pause this subscription, after a look at the money."""
+        return ask_for_move(
+            self,
+            request,
+            object_id,
+            title="Pause subscription",
+            explanation="No fees are due while it is paused; those billed in advance are credited. Usage is "
+            "billed as ever.",
+            form_class=MoveForm,
+            operation=pause_subscription,
+        )
 
-        done = "The subscription has ended." if when is CancelWhen.NOW else "It ends with its period."
-        return run_for_one(request, object_id, run, done=done)
+    @page_action(title="Resume", permission="end")
+    def resume(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """Let this subscription go on, after a look at the money."""
+        return ask_for_move(
+            self,
+            request,
+            object_id,
+            title="Resume subscription",
+            explanation="Fees for the rest of the period are on the invoice of its end.",
+            form_class=MoveForm,
+            operation=resume_subscription,
+        )
+
+    @page_action(title="Cancel subscription", permission="end")
+    def cancel(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """End this subscription, after a look at the money."""
+        return ask_for_move(
+            self,
+            request,
+            object_id,
+            title="Cancel subscription",
+            explanation="The subscription ends; its last invoice follows after the grace. Fees that "
+            "were billed in advance for the time after the end are credited on it.",
+            form_class=EndForm,
+            operation=cancel_subscription,
+        )
 
     @dialog_action(
         title="Undo cancellation",
@@ -139,7 +178,12 @@ class SubscriptionItemAdmin(
 
 
 @admin.register(PlannedChange)
-class PlannedChangeAdmin(BigTableMixin, CustomerSearchAdmin[PlannedChange], ReadOnlyAdmin[PlannedChange]):
+class PlannedChangeAdmin(
+    BigTableMixin,
+    CustomerSearchAdmin[PlannedChange],
+    DetailsAdmin[PlannedChange],
+    ReadOnlyAdmin[PlannedChange],
+):
     """What will happen to subscriptions at a later time, and what came of it."""
 
     list_display = ("kind", "subscription", "effective_at", "applied_at", "withdrawn_at", "created_at")
@@ -151,12 +195,51 @@ class PlannedChangeAdmin(BigTableMixin, CustomerSearchAdmin[PlannedChange], Read
         ("kind", "subscription"),
         ("effective_at", "applied_at"),
         ("withdrawn_at", "created_at"),
+        ("plan_version", "timezone"),
+        CHANGED_QUANTITIES,
+        OVERRIDES,
     )
+    readonly_fields = (CHANGED_QUANTITIES, OVERRIDES)
+    actions_detail = ("withdraw",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PlannedChange]:
         """Select changes with what names their subscription."""
-        names = ("subscription__customer", "subscription__plan_version__plan")
+        names = ("plan_version__plan", "subscription__customer", "subscription__plan_version__plan")
         return super().get_queryset(request).select_related(*names)
+
+    def has_end_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
+        """Tell whether the member of staff may change subscriptions."""
+        return request.user.has_perm("subscriptions.change_subscription")
+
+    def list_fitting_actions(self, row: PlannedChange) -> Collection[str]:
+        """Offer to take back what has not come."""
+        return ("withdraw",) if row.is_pending else ()
+
+    @dialog_action(
+        title="Withdraw",
+        explanation="The subscription goes on as if the change had not been planned.",
+        permission="end",
+    )
+    def withdraw(self, request: HttpRequest, form: forms.Form, object_id: UUID) -> HttpResponse:
+        """Take the change back."""
+        return run_for_one(request, object_id, _withdraw, done="The change was withdrawn.")
+
+
+def make_change_table(changes: Sequence[PlannedChange]) -> Table:
+    """Make a table of what is planned."""
+    return Table(
+        title="Planned",
+        headers=("What", "When", "Plan version"),
+        rows=[
+            (
+                make_link("subscriptions_plannedchange", change.pk, change.get_kind_display()),
+                change.effective_at,
+                change.plan_version,
+            )
+            for change in changes
+        ],
+        empty="Nothing is planned.",
+    )
 
 
 def make_item_table(items: Sequence[SubscriptionItem]) -> Table:
@@ -176,11 +259,13 @@ def make_item_table(items: Sequence[SubscriptionItem]) -> Table:
     )
 
 
-def read_time(subscription_id: UUID, *, at: datetime) -> datetime:
-    """Read what time it is for the customer of a subscription."""
-    return now_for(customer_id=get_subscription(subscription_id).customer_id, real_now=at)
-
-
 def _uncancel(row_id: UUID, *, at: datetime, actor: Actor) -> None:
     """Take the planned end of a subscription back."""
     uncancel_subscription(subscription_id=row_id, at=read_time(row_id, at=at), actor=actor)
+
+
+def _withdraw(row_id: UUID, *, at: datetime, actor: Actor) -> None:
+    """Take a planned change back."""
+    subscription_id = PlannedChange.objects.values_list("subscription_id", flat=True).get(pk=row_id)
+    at = read_time(subscription_id, at=at)
+    withdraw_change(subscription_id=subscription_id, change_id=row_id, at=at, actor=actor)

@@ -1,8 +1,11 @@
 """Subscriptions over HTTP: `/v1/subscriptions`."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import status as http
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -15,13 +18,35 @@ from customers.queries import now_for
 from subscriptions.api.filters import SubscriptionFilters
 from subscriptions.api.serializers import (
     CancelSubscriptionInput,
+    ChangeSubscriptionInput,
     CreateSubscriptionInput,
+    MovePreviewSerializer,
+    MoveSubscriptionInput,
+    SchedulePhasesInput,
     SubscriptionSerializer,
+    WithdrawChangeInput,
 )
 from subscriptions.models import Subscription
-from subscriptions.operations import cancel_subscription, create_subscription, uncancel_subscription
+from subscriptions.operations import (
+    cancel_subscription,
+    change_subscription,
+    create_subscription,
+    pause_subscription,
+    resume_subscription,
+    schedule_phases,
+    uncancel_subscription,
+    withdraw_change,
+)
 from subscriptions.operations.creation import UnknownCustomer
+from subscriptions.ports import preview_move
 from subscriptions.queries import describe_subscription, get_subscription, read_subscription_details
+
+# What has become of the subscription, or, for a preview, what it would come to.
+MOVED = PolymorphicProxySerializer(
+    component_name="MovedSubscription",
+    serializers=[SubscriptionSerializer, MovePreviewSerializer],
+    resource_type_field_name=None,
+)
 
 
 class SubscriptionViewSet(ApiViewSet):
@@ -31,7 +56,15 @@ class SubscriptionViewSet(ApiViewSet):
     serializer_class = SubscriptionSerializer
     filterset_class = SubscriptionFilters
     access = Access(read=Scope.SUBSCRIPTIONS_READ, write=Scope.SUBSCRIPTIONS_WRITE)
-    input_classes = {"create": CreateSubscriptionInput, "cancel": CancelSubscriptionInput}
+    input_classes = {
+        "create": CreateSubscriptionInput,
+        "cancel": CancelSubscriptionInput,
+        "change": ChangeSubscriptionInput,
+        "pause": MoveSubscriptionInput,
+        "resume": MoveSubscriptionInput,
+        "phases": SchedulePhasesInput,
+        "withdraw_change": WithdrawChangeInput,
+    }
 
     def list(self, request: Request) -> Response:
         """List subscriptions, newest first."""
@@ -52,13 +85,11 @@ class SubscriptionViewSet(ApiViewSet):
         )
         return self._show(subscription, status=http.HTTP_201_CREATED)
 
+    @extend_schema(responses=MOVED)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, **_: object) -> Response:
-        """End a subscription at once, or with its current period."""
-        subscription = cancel_subscription(
-            subscription_id=self.id_from_path(), **self.read_input(), at=self._read_time(), actor=self.actor
-        )
-        return self._show(subscription)
+        """End a subscription at once, or with its current period; what was billed in advance is credited."""
+        return self._move(cancel_subscription)
 
     @action(detail=True, methods=["post"])
     def uncancel(self, request: Request, **_: object) -> Response:
@@ -67,6 +98,47 @@ class SubscriptionViewSet(ApiViewSet):
             subscription_id=self.id_from_path(), at=self._read_time(), actor=self.actor
         )
         return self._show(subscription)
+
+    @extend_schema(responses=MOVED)
+    @action(detail=True, methods=["post"])
+    def change(self, request: Request, **_: object) -> Response:
+        """Change plan, quantities or prices: at once, at the end of the period, or at an instant."""
+        return self._move(change_subscription)
+
+    @extend_schema(responses=MOVED)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, **_: object) -> Response:
+        """Pause a subscription: no fees are due until it is resumed. Usage is billed as ever."""
+        return self._move(pause_subscription)
+
+    @extend_schema(responses=MOVED)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, **_: object) -> Response:
+        """Let a paused subscription go on."""
+        return self._move(resume_subscription)
+
+    @extend_schema(responses=MOVED)
+    @action(detail=True, methods=["post"])
+    def phases(self, request: Request, **_: object) -> Response:
+        """Plan several changes, each for an instant of its own."""
+        return self._move(schedule_phases)
+
+    @extend_schema(responses=MOVED)
+    @action(detail=True, methods=["post"], url_path="withdraw-change")
+    def withdraw_change(self, request: Request, **_: object) -> Response:
+        """Take back a planned change that has not come."""
+        return self._move(withdraw_change)
+
+    def _move(self, operation: Callable[..., Subscription]) -> Response:
+        """Move the subscription, or tell what it would come to."""
+        values = self.read_input()
+        is_preview = values.pop("preview")
+        subscription_id, at = self.id_from_path(), self._read_time()
+        move = partial(operation, subscription_id=subscription_id, **values, at=at, actor=self.actor)
+        if is_preview:
+            preview = preview_move(move, subscription_id=subscription_id, at=at)
+            return self.respond(preview, serializer_class=MovePreviewSerializer)
+        return self._show(move())
 
     def _show(self, subscription: Subscription, *, status: int = http.HTTP_200_OK) -> Response:
         return self.respond(describe_subscription(subscription, real_now=self.at), status=status)

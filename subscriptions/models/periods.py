@@ -90,8 +90,10 @@ class Period(models.Model):
 class Segment(models.Model):
     """A stretch of a period under one plan version and one set of licensed quantities.
 
-    `quantities` maps the id of each licensed item to its quantity, as a string. Events, rollups and invoice
-    lines refer to the segment.
+    `quantities` maps the id of each licensed item to its quantity, as a string; `overrides` the ids of items
+    to prices that are the subscription's alone. While it is paused, no fees are due for it. Events, rollups
+    and invoice lines refer to the segment, so its plan version never changes, and what a change takes the
+    whole length from stays, without length.
     """
 
     id = id_field()
@@ -102,6 +104,8 @@ class Segment(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     quantities = models.JSONField(default=dict)
+    overrides = models.JSONField(default=dict, blank=True)
+    is_paused = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     if TYPE_CHECKING:

@@ -31,10 +31,11 @@ class SubscriptionStatus(models.TextChoices):
 class Subscription(models.Model):
     """A customer following a plan version.
 
-    `timezone` is the zone in which its boundaries are local midnights, taken from the customer when it was
-    made; `anchor_date` is the local date from which they are counted. `ends_at` is null while it runs on
-    without an end; it is set once an end is planned or has come, and from then on every period up to it is
-    stored.
+    `epochs` is the schedule of its periods, written down: what has been, and what is planned. `timezone` is
+    the zone in which its boundaries are local midnights now, `anchor_date` the local date from which they
+    are counted. Plan version, status, time zone and anchor follow a change that was planned when a bill run
+    comes by; what is charged when is in the segments. `ends_at` is null while it runs on without an end; it
+    is set once an end is planned or has come, and from then on every period up to it is stored.
     """
 
     id = id_field()
@@ -49,6 +50,7 @@ class Subscription(models.Model):
     timezone = models.CharField(max_length=64)
     trial_days = models.PositiveIntegerField(default=0)
     anchor_date = models.DateField()
+    epochs = models.JSONField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)

@@ -1,6 +1,6 @@
 """Subscribing a customer to a plan."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from billing_project.core import audit, events
 from billing_project.core.actors import Actor
-from billing_project.core.errors import Conflict, FieldError, InvalidInput, NotFound
+from billing_project.core.errors import Conflict, InvalidInput, NotFound
 from catalog.models import CatalogStatus, PlanVersion, Price
 from catalog.models.plans import MAX_TRIAL_DAYS
 from catalog.operations import publish_version
@@ -19,12 +19,12 @@ from customers.models import Customer, CustomerStatus
 from subscriptions.events import SubscriptionCreated
 from subscriptions.models import Subscription, SubscriptionItem, SubscriptionStatus
 from subscriptions.operations.periods import ensure_periods
+from subscriptions.quantities import InvalidQuantities, find_quantity_problems
 from subscriptions.schedule import AnchorMode, Cadence, Schedule
 
 # How far from now a subscription may start: what has to be caught up is bounded, and so is what can be
 # mistyped.
 START_RANGE = timedelta(days=3_653)
-MAX_QUANTITY = Decimal(10) ** 30
 
 _AUDITED_FIELDS = (
     "customer_id",
@@ -80,12 +80,6 @@ class StartTooFar(InvalidInput):
     code = "start_too_far"
 
 
-class InvalidQuantities(InvalidInput):
-    """A quantity is given for what takes none, or is not one that can be licensed."""
-
-    code = "invalid_quantities"
-
-
 @transaction.atomic
 def create_subscription(
     *,
@@ -119,6 +113,7 @@ def create_subscription(
         version, timezone=customer.timezone, trial_days=trial_days, start_at=start_at, at=at
     )
 
+    (epoch,) = schedule.epochs
     first = schedule.period(0)
     is_trialing = first.is_trial and first.ends_at > at
     subscription = Subscription(
@@ -126,9 +121,10 @@ def create_subscription(
         plan_version=version,
         status=SubscriptionStatus.TRIALING if is_trialing else SubscriptionStatus.ACTIVE,
         currency=currency,
-        timezone=schedule.timezone,
-        trial_days=schedule.trial_days,
-        anchor_date=schedule.anchor_date,
+        timezone=epoch.timezone,
+        trial_days=epoch.trial_days,
+        anchor_date=epoch.anchor_date,
+        epochs=schedule.to_plain(),
         starts_at=schedule.starts_at,
     )
     subscription.save(force_insert=True)
@@ -187,25 +183,12 @@ def _choose_quantities(
         price.sku_id: None if price.is_metered else quantities.get(price.sku_id, Decimal(1))
         for price in prices
     }
-    errors = [
-        FieldError(f"quantities.{sku_id}", code, detail)
-        for sku_id, quantity in quantities.items()
-        for code, detail in _find_problems(sku_id, quantity, items)
-    ]
-    if errors:
-        raise InvalidQuantities("Not every quantity can be licensed.", errors=errors)
+    problems = find_quantity_problems(
+        quantities, is_licensed={sku_id: quantity is not None for sku_id, quantity in items.items()}
+    )
+    if problems:
+        raise InvalidQuantities("Not every quantity can be licensed.", errors=problems)
     return items
-
-
-def _find_problems(
-    sku_id: UUID, quantity: Decimal, items: Mapping[UUID, Decimal | None]
-) -> Iterator[tuple[str, str]]:
-    if sku_id not in items:
-        yield "unknown_sku", "The plan has no such SKU."
-    elif items[sku_id] is None:
-        yield "metered", "A meter counts this SKU: it takes no quantity."
-    elif not (quantity.is_finite() and 0 <= quantity < MAX_QUANTITY):
-        yield "out_of_range", "A quantity is at least 0 and has at most 30 digits."
 
 
 def _begin_schedule(

@@ -30,7 +30,7 @@ from metering.models import (
 )
 from metering.operations import void_event
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionItem
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.catalog import make_plan, make_product, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer, make_test_clock
@@ -118,7 +118,7 @@ def make_rows() -> dict[str, Model]:
         at=NOON + timedelta(hours=1),
         actor=TESTER,
     )
-    cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.PERIOD_END, at=NOON, actor=TESTER)
+    cancel_subscription(subscription_id=subscription.pk, when=When.PERIOD_END, at=NOON, actor=TESTER)
     period = Period.objects.get(subscription=subscription, number=0)
     item = park(subscription)
     version = PlanVersion.objects.get()

@@ -33,6 +33,9 @@ EXEMPT: dict[str, str] = {
     "metering.operations.undoing.undo_events: no at and no actor": (
         "takes out of sums what a correction, which is recorded, says does not count"
     ),
+    "subscriptions.operations.laying.lay_again: no actor": (
+        "makes rows say what follows from the changes, which are recorded, the same whoever asks"
+    ),
     "subscriptions.operations.periods.ensure_periods: no at and no actor": (
         "makes rows that follow from the schedule alone, the same whoever asks, and when"
     ),

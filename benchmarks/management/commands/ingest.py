@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.baselines import make_tables
 from benchmarks.copying import copy_events
 from benchmarks.install import RunningInstall, running_services, running_web
-from benchmarks.load import Events, Measurement, Plan, Target, send
+from benchmarks.load import Events, Measurement, Plan, Target, make_events, send
 from benchmarks.machine import describe_machine
 from benchmarks.results import FOLDER, write_results
 from billing_project.core.clock import now
@@ -95,7 +95,7 @@ class Command(BaseCommand):
         runs: Runs = defaultdict(list)
         for number in range(options["runs"]):
             events = Events(install.subscriptions, at=now(), seed=f"{size}/{number}")
-            runs[COPY].append(copy_events(events, plan.event_count))
+            runs[COPY].append(copy_events(make_events(events, plan.event_count), at=events.at))
             for target in _list_targets(install, size):
                 runs[target.name].append(send(target, plan, events))
             rates = ", ".join(f"{name} {own[-1].events_per_second:,.0f}/s" for name, own in runs.items())

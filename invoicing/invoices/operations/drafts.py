@@ -57,7 +57,10 @@ def write_draft(
     present = list_lines(draft.pk)
     manual = [line for line in present if line.kind == LineKind.MANUAL]
     wanted = [*build_lines(draft, lines), *manual]
-    return put_lines(invoice=draft, present=present, wanted=wanted, at=at, actor=actor), False
+    refreshed = put_lines(
+        invoice=draft, present=present, wanted=wanted, action="invoice.refreshed", at=at, actor=actor
+    )
+    return refreshed, False
 
 
 @transaction.atomic
@@ -84,7 +87,14 @@ def _make_draft(
     _check_not_billed(period_id=coverage.period_id, reason=coverage.reason)
     draft = build_draft(coverage)
     draft.computed_at = at
-    put_lines(invoice=draft, present=[], wanted=build_lines(draft, lines), at=at, actor=actor)
+    put_lines(
+        invoice=draft,
+        present=[],
+        wanted=build_lines(draft, lines),
+        action="invoice.drafted",
+        at=at,
+        actor=actor,
+    )
     InvoiceCoverage.objects.create(
         invoice=draft,
         subscription_id=coverage.subscription_id,

@@ -23,11 +23,13 @@ def put_lines(
     invoice: Invoice,
     present: Sequence[InvoiceLine],
     wanted: Sequence[InvoiceLine],
+    action: str,
     at: datetime,
     actor: Actor,
 ) -> Invoice:
     """Give a Draft these lines in place of the `present` ones, and its figures with them; save it.
 
+    `action` is what the audit trail calls it, which tells lines that were rated from those put on by hand.
     A line that is there already, column for column, is left alone, and where all are, so is the tax.
     Otherwise the tax rows go, because they belong to other lines, and the tax is stale. The caller holds the
     customer's lock.
@@ -66,7 +68,6 @@ def put_lines(
     InvoiceLine.objects.bulk_create(fresh)
 
     changes["lines"] = (len(present), len(lines))
-    action = "invoice.drafted" if is_new else "invoice.refreshed"
     audit.record(action, subject=invoice, changes=changes, actor=actor, at=at)
     return invoice
 

@@ -71,7 +71,14 @@ def add_line(*, invoice_id: UUID, line: ManualLine, at: datetime, actor: Actor) 
     if sum(other.kind == LineKind.MANUAL for other in present) >= MANUAL_LINES_LIMIT:
         raise InvalidInput(f"An invoice has at most {MANUAL_LINES_LIMIT} manual lines.")
     added = _build_manual_line(invoice, line, charge_nanos=_read_charge(line, within=""))
-    return put_lines(invoice=invoice, present=present, wanted=[*present, added], at=at, actor=actor)
+    return put_lines(
+        invoice=invoice,
+        present=present,
+        wanted=[*present, added],
+        action="invoice.line_added",
+        at=at,
+        actor=actor,
+    )
 
 
 @transaction.atomic
@@ -90,7 +97,9 @@ def remove_line(*, invoice_id: UUID, line_id: UUID, at: datetime, actor: Actor) 
     if line.kind != LineKind.MANUAL:
         raise LineNotManual(f"Line {line_id} is computed: {line.kind}.")
     wanted = [other for other in present if other.pk != line_id]
-    return put_lines(invoice=invoice, present=present, wanted=wanted, at=at, actor=actor)
+    return put_lines(
+        invoice=invoice, present=present, wanted=wanted, action="invoice.line_removed", at=at, actor=actor
+    )
 
 
 @transaction.atomic
@@ -116,7 +125,7 @@ def create_one_off(
         _build_manual_line(invoice, line, charge_nanos=_read_charge(line, within=f"lines.{number}."))
         for number, line in enumerate(lines)
     ]
-    return put_lines(invoice=invoice, present=[], wanted=wanted, at=at, actor=actor)
+    return put_lines(invoice=invoice, present=[], wanted=wanted, action="invoice.drafted", at=at, actor=actor)
 
 
 def _read_charge(line: ManualLine, *, within: str) -> int:

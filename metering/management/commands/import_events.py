@@ -18,11 +18,11 @@ from metering.conf import MAX_IMPORT_CHUNK, MAX_IMPORT_PROCESSES, read_import_ch
 from metering.importing.formats import UnusableFile
 from metering.importing.locks import holding_file
 from metering.importing.operations import finish_import, start_import
-from metering.importing.progress import is_line_done
+from metering.importing.progress import is_line_reached
 from metering.importing.queries import find_import, get_import, read_progress
 from metering.importing.records import DamagedStream
 from metering.importing.refusals import find_report, prepare_report, remove_if_empty
-from metering.importing.running import ChunkImport, run_import
+from metering.importing.running import ChunkImport, list_open_lines, run_import
 from metering.importing.sources import (
     STANDARD_INPUT,
     FileIdentity,
@@ -140,8 +140,9 @@ class Command(BaseCommand):
         row = None if is_restart else find_import(file)
         if row is None:
             return start_import(file=file, at=clock.now(), actor=ACTOR)
-        if not row.is_finished and row.position:
-            self.stdout.write(f"{file.name}: going on, about line {row.line:,}.")
+        count = row.accepted_count + row.duplicate_count + row.rejected_count
+        if count and not row.is_finished:
+            self.stdout.write(f"{file.name}: going on, {count:,} events are done.")
         return row
 
     def _work(self, row: EventImport, source: Source, report_path: Path, **options: Any) -> None:
@@ -150,8 +151,12 @@ class Command(BaseCommand):
         Raises: UnusableFile if the report cannot be written; DamagedStream; WorkFailed.
         """
         progress = read_progress(row)
+        open_lines = list_open_lines(source, progress)
         try:
-            prepare_report(report_path, is_kept=lambda line: is_line_done(progress, line))
+            prepare_report(
+                report_path,
+                is_kept=lambda line: line not in open_lines and is_line_reached(progress, line),
+            )
         except OSError as error:
             raise UnusableFile(
                 f"{report_path} cannot be written, so name another --refused: {error}."

@@ -17,13 +17,8 @@ from billing_project.core.money import format_quantity
 from billing_project.core.snapshots import reading_snapshot
 from customers.queries import now_for
 from metering.queries import MeterUsage, PeriodName, get_usage_period
-from metering.verification import (
-    ExplainedEvent,
-    VerifiedUsage,
-    explain_events,
-    verify_usage,
-    write_filter,
-)
+from metering.queries.contributions import write_filter
+from metering.verification import ExplainedEvent, VerifiedUsage, explain_events, verify_usage
 from subscriptions.models import Period
 from subscriptions.queries import get_subscription
 

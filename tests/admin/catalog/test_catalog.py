@@ -7,10 +7,10 @@ import pytest
 from django.test import Client
 
 from billing_project.core.models import AuditEntry
-from catalog.models import Meter, Plan, PlanVersion, PricingModel, Product
+from catalog.models import Meter, Plan, PlanVersion, PricingModel, Product, Sku
 from tests.admin.core.conftest import MakeStaff
 from tests.admin.rows import TIERS
-from tests.factories.catalog import make_plan, make_product, make_sku, publish
+from tests.factories.catalog import get_price, make_plan, make_product, make_sku, publish
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +31,18 @@ NEW_METER = {
     "code": "",
     "display_name": "Input tokens",
     "unit": "token",
+}
+NEW_BOOK = {
+    "name": "Tokens",
+    "currency": "usd",
+    "meter_event_type": "llm.tokens",
+    "meter_property": "tokens",
+    "meter_code": "tokens-by-model",
+    "first_dimension": "model",
+    "first_values": "gpt-4\r\n\r\n claude \r\ngpt-4\r\n",
+    "second_dimension": "token_type",
+    "second_values": "input\r\noutput",
+    "default_amount": "2.50",
 }
 HALF_A_FILTER = {"filters-0-property": "model", "filters-0-operator": "Equals"}
 FILTERED_METER = {
@@ -161,8 +173,59 @@ class TestSkus:
         sku.refresh_from_db()
         assert sku.status == "Archived"
 
-    def test_are_not_added_without_a_price(self, staff: Client) -> None:
-        assert staff.get(f"{CATALOG}sku/add/").status_code == 403
+    def test_are_added_as_price_books(self, staff: Client) -> None:
+        plan = make_plan()
+
+        answer = staff.post(f"{CATALOG}sku/add/", {**NEW_BOOK, "plan": str(plan.pk)})
+
+        sku = Sku.objects.get()
+        price = get_price(sku, version=1)
+        assert answer["Location"] == f"{CATALOG}sku/{sku.pk}/cells/"
+        assert (sku.name, sku.plan_id, price.currency) == ("Tokens", plan.pk, "USD")
+        assert price.params == {
+            "dimensions": ["model", "token_type"],
+            "cells": [
+                {"values": [model, kind], "unit_amount_nanos": "2500000"}
+                for model in ("gpt-4", "claude")
+                for kind in ("input", "output")
+            ],
+            "default_unit_amount_nanos": "2500000",
+        }
+        meter = Meter.objects.get()
+        assert (meter.code, meter.group_by) == ("tokens-by-model", ["model", "token_type"])
+        assert AuditEntry.objects.get(action="sku.created").actor_label == "ada"
+
+    def test_are_added_on_a_meter_that_is_there_with_one_dimension(self, staff: Client) -> None:
+        plan = make_plan()
+        staff.post(f"{CATALOG}sku/add/", {**NEW_BOOK, "plan": str(plan.pk)})
+        one = {"meter_event_type": "", "meter_property": "", "second_dimension": "", "second_values": ""}
+
+        answer = staff.post(f"{CATALOG}sku/add/", {**NEW_BOOK, **one, "name": "More", "plan": str(plan.pk)})
+
+        assert answer.status_code == 302
+        price = get_price(Sku.objects.get(name="More"), version=1)
+        assert [cell["values"] for cell in price.params["cells"]] == [["gpt-4"], ["claude"]]
+        assert Meter.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("values", "reason"),
+        [
+            ({"second_values": ""}, "A property and its values go together."),
+            ({"second_dimension": ""}, "A property and its values go together."),
+            ({"second_dimension": "model"}, "The property &#x27;model&#x27; is there twice."),
+            ({"default_amount": "2,5"}, "Enter a decimal number."),
+            ({"default_amount": "-1"}, "not below zero"),
+            ({"currency": "xyz"}, "is not the code of a currency"),
+            ({"meter_event_type": "", "meter_property": ""}, "There is no meter"),
+            ({"first_values": " "}, "This field is required."),
+        ],
+    )
+    def test_are_refused_with_a_reason(self, staff: Client, values: dict[str, str], reason: str) -> None:
+        body = {**NEW_BOOK, "plan": str(make_plan().pk), **values}
+
+        assert reason in staff.post(f"{CATALOG}sku/add/", body).content.decode()
+        assert not Sku.objects.exists()
+        assert not Meter.objects.exists()
 
 
 class TestMeters:

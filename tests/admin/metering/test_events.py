@@ -1,12 +1,18 @@
 """Usage events on the staff pages: those of one customer, without ever reading the whole table."""
 
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
-from tests.admin.rows import make_subscription, make_usage
-from tests.factories.metering import ingest, write_event
+from metering.models import UsageEvent
+from tests.admin.core.conftest import MakeStaff
+from tests.admin.rows import bill_finally, make_subscription, make_usage, void_usage
+from tests.factories.customers import make_customer
+from tests.factories.metering import INPUT, ingest, write_event
 
 pytestmark = pytest.mark.django_db
 
@@ -128,3 +134,106 @@ class TestPage:
 
         assert (answer.status_code, answer["Location"]) == (302, "/admin/")
         assert not any("metering_usageevent" in query["sql"] for query in queries)
+
+
+class TestTrace:
+    def address(self, event: UsageEvent) -> str:
+        return reverse("admin:metering_usageevent_trace", args=[event.customer_id, event.uid])
+
+    def read(self, client: Client, event: UsageEvent) -> str:
+        answer = client.get(self.address(event))
+        assert answer.status_code == 200
+        return " ".join(answer.content.decode().split())
+
+    def test_is_where_the_list_leads(self, staff: Client) -> None:
+        event = make_usage(make_subscription())
+
+        content = staff.get(EVENTS, {"customer_id": str(event.customer_id)}).content.decode()
+
+        assert f'href="{self.address(event)}"' in content
+
+    def test_shows_how_it_was_matched_and_that_it_is_to_be_billed(self, staff: Client) -> None:
+        subscription = make_subscription()
+        event = make_usage(subscription)
+
+        content = self.read(staff, event)
+
+        assert "The period is open: it goes on the next invoice." in content
+        assert f"/admin/subscriptions/subscription/{subscription.pk}/change/" in content
+        assert f"/admin/subscriptions/period/{subscription.periods.get().pk}/change/" in content
+        assert INPUT in content
+        assert "4,977,500" in content
+        assert reverse("admin:metering_usagecorrection_void", args=[event.customer_id, event.uid]) in content
+
+    def test_leads_to_the_invoice_that_it_is_on(self, staff: Client) -> None:
+        subscription = make_subscription()
+        event = make_usage(subscription)
+        invoice = bill_finally(subscription)
+
+        content = self.read(staff, event)
+
+        assert f"/admin/invoicing/invoice/{invoice.pk}/change/" in content
+        assert f"It is on invoice {invoice.invoice_number}." in content
+
+    def test_says_who_took_it_back_and_why(self, staff: Client) -> None:
+        event = make_usage(make_subscription())
+        correction = void_usage(event)
+
+        content = self.read(staff, event)
+
+        assert f"/admin/metering/usagecorrection/{correction.pk}/change/" in content
+        assert "A test run" in content
+        assert (
+            reverse("admin:metering_usagecorrection_void", args=[event.customer_id, event.uid]) not in content
+        )
+
+    def test_leads_from_an_unmatched_one_to_where_it_is_matched(self, staff: Client) -> None:
+        customer = make_customer()
+        ingest(write_event(customer, id="stray"))
+        event = UsageEvent.objects.get(event_id="stray")
+
+        content = self.read(staff, event)
+
+        assert "No subscription of the customer charged" in content
+        assert reverse("admin:metering_usagecorrection_match", args=[customer.pk]) in content
+
+    def test_leads_to_what_was_sent_again(self, staff: Client) -> None:
+        subscription = make_subscription()
+        event = write_event(subscription)
+        ingest(event)
+        ingest(event)
+        stored = UsageEvent.objects.get(event_id=event["id"])
+        (address,) = re.findall(r'href="(/admin/metering/ingestnote/[^"]+)"', self.read(staff, stored))
+
+        content = staff.get(address.replace("&amp;", "&")).content.decode()
+
+        assert content.count(f">{event['id']}<") == 1
+
+    def test_escapes_what_was_sent(self, staff: Client) -> None:
+        subscription = make_subscription()
+        ingest(write_event(subscription, id="<i>1</i>", properties={"input_tokens": 1, "note": "<b>x</b>"}))
+
+        content = self.read(staff, UsageEvent.objects.get(event_id="<i>1</i>"))
+
+        assert "<b>x</b>" not in content
+        assert "<i>1</i>" not in content
+
+    def test_is_for_those_who_may_see_events(self, make_staff: MakeStaff) -> None:
+        event = make_usage(make_subscription())
+
+        assert make_staff("view_usagecorrection").get(self.address(event)).status_code == 403
+
+    def test_offers_corrections_to_those_who_may_correct(self, make_staff: MakeStaff) -> None:
+        event = make_usage(make_subscription())
+
+        content = self.read(make_staff("view_usageevent"), event)
+
+        assert event.event_id in content
+        assert "Amend" not in content
+
+    def test_finds_none_of_another_customer(self, staff: Client) -> None:
+        event = make_usage(make_subscription())
+
+        path = reverse("admin:metering_usageevent_trace", args=[make_customer().pk, event.uid])
+
+        assert staff.get(path).status_code == 404

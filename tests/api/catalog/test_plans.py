@@ -259,3 +259,65 @@ class TestList:
             make_sku(plan, meter=None)
 
         assert count() == one
+
+
+class TestDiff:
+    def test_tells_all_that_two_versions_have_different(self, client: APIClient) -> None:
+        plan = make_plan()
+        tokens, seats = make_sku(plan), make_sku(plan, name="Seats", meter=None)
+        kept = make_sku(plan, name="Storage", meter=None, params={"unit_amount_nanos": "7"})
+        publish(plan)
+        client.patch(f"{URL}/{plan.pk}", {"trial_days": 14})
+        client.patch(f"/admin/v1/catalog/skus/{tokens.pk}", {"unit_amount_nanos": "3", "minimum_nanos": "9"})
+        client.patch(f"/admin/v1/catalog/skus/{seats.pk}", {"status": "Archived"})
+        calls = make_sku(plan, name="Calls", meter=None)
+
+        answer = client.get(f"{URL}/{plan.pk}/diff", {"from": 1, "to": 2})
+
+        body = answer.json()
+        assert answer.status_code == 200
+        assert (body["plan_id"], body["from_version"], body["to_version"]) == (str(plan.pk), 1, 2)
+        assert body["terms"] == [{"field": "trial_days", "before": "0", "after": "14"}]
+        assert [sku["id"] for sku in body["added"]] == [str(calls.pk)]
+        assert [(sku["id"], sku["plan_version"]) for sku in body["removed"]] == [(str(seats.pk), 1)]
+        assert body["changed"] == [
+            {
+                "sku_id": str(tokens.pk),
+                "name": "Input Tokens",
+                "differences": [
+                    {"field": "unit_amount_nanos", "before": "2000000", "after": "3"},
+                    {"field": "minimum_nanos", "before": None, "after": "9"},
+                ],
+            }
+        ]
+        assert str(kept.pk) not in answer.content.decode()
+
+    def test_goes_both_ways_and_finds_nothing_in_itself(self, client: APIClient) -> None:
+        plan = make_plan()
+        make_sku(plan)
+        publish(plan)
+        client.patch(f"{URL}/{plan.pk}", {"anchor": "Calendar"})
+
+        def read(first: int, second: int) -> list[tuple[str, str]]:
+            body = client.get(f"{URL}/{plan.pk}/diff", {"from": first, "to": second}).json()
+            assert (body["added"], body["removed"], body["changed"]) == ([], [], [])
+            return [(each["before"], each["after"]) for each in body["terms"]]
+
+        assert read(1, 2) == [("Anniversary", "Calendar")]
+        assert read(2, 1) == [("Calendar", "Anniversary")]
+        assert read(2, 2) == []
+
+    @pytest.mark.parametrize(
+        ("query", "problem"),
+        [
+            ({"to": "1"}, (422, "invalid_version", [("from", "invalid_version")])),
+            ({"from": "1", "to": "0"}, (422, "invalid_version", [("to", "invalid_version")])),
+            ({"from": "1", "to": "9"}, (404, "not_found", [])),
+        ],
+    )
+    def test_refuses_what_is_no_version(
+        self, client: APIClient, query: dict[str, str], problem: tuple[int, str, list[tuple[str, str]]]
+    ) -> None:
+        plan = make_plan()
+
+        assert read_problem(client.get(f"{URL}/{plan.pk}/diff", query)) == problem

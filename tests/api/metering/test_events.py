@@ -18,7 +18,7 @@ from subscriptions.models import Subscription
 from tests.api.problems import read_problem
 from tests.factories.core import NOON, make_client
 from tests.factories.customers import make_customer, make_test_clock
-from tests.factories.metering import INPUT, ingest, make_metered_plan, read_totals, write_event
+from tests.factories.metering import INPUT, OUTPUT, ingest, make_metered_plan, read_totals, write_event
 from tests.factories.subscriptions import subscribe
 
 pytestmark = pytest.mark.django_db
@@ -224,7 +224,7 @@ class TestRetrieve:
         assert answer.status_code == 200
         period = subscription.periods.get()
         shown = answer.json()
-        received_at = shown.pop("received_at")
+        received_at, meters = shown.pop("received_at"), shown.pop("meters")
         assert received_at.endswith("Z")
         assert shown == {
             "id": "event-1",
@@ -235,11 +235,24 @@ class TestRetrieve:
             "properties": {"input_tokens": 0.1234567890123456789, "model": "gpt-4o", "n": 10**25},
             "segment_id": str(subscription.segments.get().pk),
             "period_id": str(period.pk),
+            "period_number": 0,
             "period_start": "2026-02-28T12:00:00Z",
             "period_end": "2026-03-28T00:00:00Z",
+            "period_closed_at": None,
             "billed_at": "2026-02-28T12:00:00Z",
             "is_late": False,
+            "is_void": False,
+            "ingest_notes": f"/v1/ingest-notes?customer_id={subscription.customer_id}&event_id=event-1",
+            "missed_period": None,
+            "void": None,
+            "replaces_event_id": None,
+            "billing_state": "Upcoming",
+            "billing_detail": "The period is open: it goes on the next invoice.",
         }
+        assert [(meter["meter_id"], meter["value"]) for meter in meters] == [
+            (INPUT, "0.1234567890123456789"),
+            (OUTPUT, None),
+        ]
         assert b'"input_tokens":0.1234567890123456789' in answer.content  # Not rounded to a double.
 
     def test_shows_an_event_that_is_unmatched(self, client: APIClient, customer: Customer) -> None:

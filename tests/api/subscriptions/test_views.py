@@ -15,7 +15,7 @@ from billing_project.core.models import ApiKeyKind, ApiKeyRole, AuditEntry
 from customers.models import Customer, CustomerStatus, TestClock
 from customers.operations import update_customer
 from subscriptions.models import Period, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription, roll_subscription
+from subscriptions.operations import When, cancel_subscription, roll_subscription
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER, make_client
 from tests.factories.customers import make_customer, make_test_clock
@@ -114,6 +114,7 @@ class TestCreate:
                     "meter_id": None,
                 },
             ],
+            "planned_changes": [],
             "created_at": subscription.created_at.isoformat().replace("+00:00", "Z"),
         }
         assert AuditEntry.objects.get(action="subscription.created").actor_kind == "ApiKey"
@@ -342,13 +343,13 @@ class TestCancel:
     @pytest.mark.parametrize(
         ("first", "second", "code"),
         [
-            (CancelWhen.NOW, "Now", "subscription_ended"),
-            (CancelWhen.NOW, "PeriodEnd", "subscription_ended"),
-            (CancelWhen.PERIOD_END, "PeriodEnd", "cancellation_already_planned"),
+            (When.NOW, "Now", "subscription_ended"),
+            (When.NOW, "PeriodEnd", "subscription_ended"),
+            (When.PERIOD_END, "PeriodEnd", "cancellation_already_planned"),
         ],
     )
     def test_answers_409_the_second_time(
-        self, client: APIClient, customer: Customer, first: CancelWhen, second: str, code: str
+        self, client: APIClient, customer: Customer, first: When, second: str, code: str
     ) -> None:
         subscription = subscribe(customer=customer)
         cancel_subscription(subscription_id=subscription.pk, when=first, at=NOON, actor=TESTER)
@@ -412,7 +413,13 @@ class TestAccess:
             client.post(PATH, body),
             client.post(f"{path}/cancel", {"when": "PeriodEnd"}),
             client.post(f"{path}/uncancel"),
+            client.post(f"{path}/change", {}),
+            client.post(f"{path}/pause", {}),
+            client.post(f"{path}/resume", {}),
+            client.post(f"{path}/phases", {"phases": [{"starts_at": "2026-05-01T00:00:00Z"}]}),
+            client.post(f"{path}/withdraw-change", {"change_id": str(make_id())}),
         ]
 
         assert [answer.status_code for answer in reads] == ([200] * 2 if may_read else [refused] * 2)
-        assert [answer.status_code for answer in writes] == ([201, 200, 200] if may_write else [refused] * 3)
+        done = [201, 200, 200, 409, 200, 200, 409, 404]  # Nothing is to be changed, nor is there a change.
+        assert [answer.status_code for answer in writes] == (done if may_write else [refused] * len(done))

@@ -19,7 +19,7 @@ from metering.models import EventVoid, LateUsage, UsageCorrection
 from metering.operations import corrections, match_unmatched_events
 from metering.operations.corrections import EventAlreadyVoided, NothingToVoid
 from subscriptions.models import Period, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.concurrency.racing import Meeting, errors_of, race
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
@@ -224,9 +224,7 @@ class TestAgainstClosing:
         subscription = subscribe(plan=make_metered_plan(billing_cadence=BillingCadence.DAILY))
         event = write_event(subscription)
         ingest(event)
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
         meeting = Meeting()
         stop_after(patches, corrections, "_mark_ended", meeting)
         billed: list[object] = []

@@ -22,7 +22,7 @@ from metering.models import LateUsage, UsageEvent, UsageRollup
 from metering.operations import ingestion, match_unmatched_events, take_late_usage
 from subscriptions.locks import lock_slots_exclusive
 from subscriptions.models import Period, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.concurrency.racing import Meeting, errors_of, race
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer
@@ -57,7 +57,7 @@ def make_daily() -> Subscription:
 def cancel_and_close(subscription: Subscription) -> None:
     """End a subscription an hour after it began, and close its only period."""
     at = NOON + HOUR
-    cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.NOW, at=at, actor=TESTER)
+    cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=at, actor=TESTER)
     close(subscription, 0, at=at)
 
 
@@ -261,7 +261,7 @@ class TestAgainstCancelling:
         def cancel_slowly() -> None:
             with transaction.atomic():
                 cancel_subscription(
-                    subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
+                    subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER
                 )
                 meeting.stop_inside()
 

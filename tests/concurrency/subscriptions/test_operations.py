@@ -13,13 +13,14 @@ from customers.models import Customer
 from subscriptions.locks import lock_slots_shared
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionStatus
 from subscriptions.operations import (
-    CancelWhen,
+    When,
     cancel_subscription,
     close_period,
     ensure_periods,
     roll_subscription,
 )
-from subscriptions.operations.cancellation import CancellationAlreadyPlanned, SubscriptionEnded
+from subscriptions.operations.cancellation import CancellationAlreadyPlanned
+from subscriptions.operations.planning import SubscriptionEnded
 from subscriptions.operations.settling import EarlierPeriodOpen, PeriodNotEnded
 from tests.concurrency.racing import Meeting, errors_of, race
 from tests.factories.catalog import make_plan, make_sku
@@ -114,9 +115,7 @@ class TestRollSubscription:
 
     def test_carries_out_a_planned_end_once(self) -> None:
         subscription = subscribe()
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.PERIOD_END, at=NOON, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.PERIOD_END, at=NOON, actor=TESTER)
 
         outcomes = race(
             *[partial(roll_subscription, subscription_id=subscription.pk, at=END, actor=TESTER)] * 6
@@ -135,7 +134,7 @@ class TestCancelSubscription:
                 partial(
                     cancel_subscription,
                     subscription_id=subscription.pk,
-                    when=CancelWhen.NOW,
+                    when=When.NOW,
                     at=NOON + timedelta(seconds=seconds),
                     actor=TESTER,
                 )
@@ -155,7 +154,7 @@ class TestCancelSubscription:
         plan_end = partial(
             cancel_subscription,
             subscription_id=subscription.pk,
-            when=CancelWhen.PERIOD_END,
+            when=When.PERIOD_END,
             at=NOON,
             actor=TESTER,
         )
@@ -174,9 +173,7 @@ class TestCancelSubscription:
         instants = sorted(utc(2026, 3, 1, 13) + chance.random() * timedelta(days=7) for _ in range(6))
 
         def cancel() -> None:
-            cancel_subscription(
-                subscription_id=subscription.pk, when=CancelWhen.NOW, at=instants[3], actor=TESTER
-            )
+            cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=instants[3], actor=TESTER)
 
         def roll() -> None:
             for at in instants:

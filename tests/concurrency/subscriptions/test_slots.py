@@ -17,7 +17,7 @@ from billing_project.core.models import AuditEntry
 from subscriptions.locks import SLOT_SPACE, lock_slots_exclusive, lock_slots_shared, slot_of
 from subscriptions.models import Period, Subscription
 from subscriptions.operations import (
-    CancelWhen,
+    When,
     cancel_subscription,
     close_period,
     ensure_periods,
@@ -121,7 +121,7 @@ class TestClosingTwice:
 
 
 class TestCancellingAgainstNewPeriods:
-    def race(self, when: CancelWhen) -> Subscription:
+    def race(self, when: When) -> Subscription:
         """Cancel while ingest, which got an event a little early, is making the next period."""
         subscription = subscribe()
         meeting = Meeting()
@@ -144,23 +144,24 @@ class TestCancellingAgainstNewPeriods:
     def test_leaves_the_new_period_without_length(self) -> None:
         at = END - timedelta(minutes=10)
 
-        subscription = self.race(CancelWhen.NOW)
+        subscription = self.race(When.NOW)
 
         assert list_bounds(subscription) == [(NOON, at), (at, at)]
         assert find_breaches() == []
 
     def test_leaves_it_so_after_the_period_s_end_too(self) -> None:
-        subscription = self.race(CancelWhen.PERIOD_END)
+        subscription = self.race(When.PERIOD_END)
 
         assert list_bounds(subscription) == [(NOON, END), (END, END)]
         assert find_breaches() == []
 
     def test_would_leave_a_gap_without_the_slot(self, monkeypatch: Patches) -> None:
-        leave_out(monkeypatch, "cancellation", "lock_slots_exclusive")
+        leave_out(monkeypatch, "planning", "lock_slots_exclusive")
 
-        self.race(CancelWhen.NOW)
+        self.race(When.NOW)
 
-        assert len(find_breaches()) == 2  # The periods do not tile, and the last one is not the end.
+        # The periods do not tile, the last one is not the end, and it is not as scheduled.
+        assert len(find_breaches()) == 3
 
     def test_makes_no_period_once_the_end_is_set(self) -> None:
         subscription = subscribe()
@@ -169,7 +170,7 @@ class TestCancellingAgainstNewPeriods:
         def cancel() -> None:
             with transaction.atomic():
                 cancel_subscription(
-                    subscription_id=subscription.pk, when=CancelWhen.NOW, at=utc(2026, 3, 5), actor=TESTER
+                    subscription_id=subscription.pk, when=When.NOW, at=utc(2026, 3, 5), actor=TESTER
                 )
                 meeting.stop_inside()
 
@@ -210,9 +211,7 @@ class TestTakingAnEndBackAgainstNewPeriods:
     def test_leaves_them_tiled(self) -> None:
         subscription = subscribe()
         ensure_periods(subscription_ids=[subscription.pk], until=END)
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.PERIOD_END, at=NOON, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.PERIOD_END, at=NOON, actor=TESTER)
 
         def uncancel() -> None:
             uncancel_subscription(subscription_id=subscription.pk, at=NOON, actor=TESTER)

@@ -3,7 +3,7 @@
 import pytest
 
 from catalog.invariants import check_meters, check_prices, check_skus, check_versions
-from catalog.models import CatalogStatus, Meter, PlanVersion, Price, Sku
+from catalog.models import Aggregation, CatalogStatus, Meter, PlanVersion, Price, Sku
 from catalog.operations import MeterDefinition, create_meter, update_sku
 from catalog.queries import get_latest_version
 from tests.factories.catalog import make_plan, make_sku, publish
@@ -11,6 +11,7 @@ from tests.factories.core import NOON, TESTER
 
 pytestmark = pytest.mark.django_db
 
+MAX = Aggregation.MAX
 SMALL_OR_LARGE = {"property": "model", "operator": "In", "values": ["small", "large"]}
 
 
@@ -64,6 +65,35 @@ class TestCheckPrices:
 
         assert list(check_prices()) == [
             f"Price {price.pk} has parameters that are not those of a PerUnit price."
+        ]
+
+    @pytest.mark.parametrize(
+        ("meter", "code"),
+        [
+            (None, ""),
+            (MeterDefinition.read(event_type="calls", group_by=["region"]), "by-region"),
+            (
+                MeterDefinition.read(
+                    event_type="calls", property="size", aggregation=MAX, group_by=["model"]
+                ),
+                "max",
+            ),
+        ],
+    )
+    def test_finds_a_price_that_tells_apart_what_its_meter_does_not(
+        self, meter: MeterDefinition | None, code: str
+    ) -> None:
+        sku = make_sku(make_plan(), meter=meter, meter_code=code)
+        params = {
+            "dimensions": ["model"],
+            "cells": [{"values": ["gpt-4"], "unit_amount_nanos": "1"}],
+            "default_unit_amount_nanos": "1",
+        }
+        Price.objects.filter(sku=sku).update(pricing_model="Matrix", params=params)
+        price = Price.objects.get(sku=sku)
+
+        assert list(check_prices()) == [
+            f"Price {price.pk} tells usage apart by model, which its meter does not."
         ]
 
 

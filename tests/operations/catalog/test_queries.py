@@ -179,7 +179,7 @@ class TestQuoteSku:
     def test_prices_a_quantity_with_its_steps(self) -> None:
         sku = make_sku(make_plan(), params={"unit_amount_nanos": "2000000", "free_units": "100"})
 
-        quote = quote_sku(sku_id=sku.pk, quantity=Decimal(4_977_500))
+        quote = quote_sku(sku_id=sku.pk, quantities=[((), Decimal(4_977_500))])
 
         assert quote.charge.amount_nanos == 9_954_800_000_000
         assert [(step.key, step.quantity, step.amount_nanos) for step in quote.charge.steps] == [
@@ -190,7 +190,7 @@ class TestQuoteSku:
     def test_takes_the_period_to_be_over(self) -> None:
         sku = make_sku(make_plan(), params={"unit_amount_nanos": "2", "minimum_nanos": "100"})
 
-        assert quote_sku(sku_id=sku.pk, quantity=Decimal(0)).charge.amount_nanos == 100
+        assert quote_sku(sku_id=sku.pk, quantities=[((), Decimal(0))]).charge.amount_nanos == 100
 
     def test_goes_by_the_latest_price(self) -> None:
         plan = make_plan()
@@ -198,7 +198,7 @@ class TestQuoteSku:
         publish(plan)
         update_sku(sku_id=sku.pk, changes={"params": {"unit_amount_nanos": "3"}}, at=NOON, actor=TESTER)
 
-        quote = quote_sku(sku_id=sku.pk, quantity=Decimal("1.5"))
+        quote = quote_sku(sku_id=sku.pk, quantities=[((), Decimal("1.5"))])
 
         assert (quote.price.plan_version.number, quote.charge.amount_nanos) == (2, 4)
 
@@ -208,6 +208,6 @@ class TestQuoteSku:
         update_sku(sku_id=sku.pk, changes={"status": archive}, at=NOON, actor=TESTER)
 
         with pytest.raises(NotFound):
-            quote_sku(sku_id=sku.pk, quantity=Decimal(1))
+            quote_sku(sku_id=sku.pk, quantities=[((), Decimal(1))])
         with pytest.raises(NotFound):
-            quote_sku(sku_id=make_id(), quantity=Decimal(1))
+            quote_sku(sku_id=make_id(), quantities=[((), Decimal(1))])

@@ -35,7 +35,7 @@ from metering.models import (
 )
 from metering.operations import void_event
 from subscriptions.models import Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.archives import (
     LATER,
     archive_all,
@@ -63,9 +63,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("archiver", "one_sn
 
 def end_early(subscription: Subscription) -> None:
     """End a subscription a day after it began, and settle its only period."""
-    cancel_subscription(
-        subscription_id=subscription.pk, when=CancelWhen.NOW, at=utc(2026, 3, 1, 13), actor=TESTER
-    )
+    cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=utc(2026, 3, 1, 13), actor=TESTER)
     settle(subscription, at=utc(2026, 3, 1, 14))
 
 

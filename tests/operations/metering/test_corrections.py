@@ -26,7 +26,7 @@ from metering.operations.corrections import (
 from metering.queries.archives import UsageArchived
 from metering.reasons import CorrectionReasonMissing
 from subscriptions.models import Period, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.core import NOON, TESTER
 from tests.factories.corrections import void, void_all
 from tests.factories.customers import make_customer
@@ -282,9 +282,7 @@ class TestMarkOfEndedSubscriptions:
         subscription = subscribe(plan=make_metered_plan(billing_cadence=BillingCadence.DAILY))
         event = write_event(subscription)
         ingest(event)
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
         return subscription, event
 
     def test_is_there_where_no_period_is_open_any_more(self) -> None:

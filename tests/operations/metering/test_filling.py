@@ -16,8 +16,9 @@ from catalog.operations import MeterDefinition, create_meter, update_meter
 from metering import recounting, tasks
 from metering.models import FillStatus, MeterFill, UsageRollup, UsageValue
 from metering.operations import begin_fill, fill_next_stretch, filling, start_fill
-from metering.queries import list_unfilled_meters
+from metering.queries import find_next_segment, list_unfilled_meters
 from subscriptions.models import Subscription
+from tests.factories.archives import begin, make_settled
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER, drain_outbox
 from tests.factories.metering import EVENT_TYPE, ingest, make_metered_plan, read_totals, write_event
@@ -171,6 +172,24 @@ class TestFillNextStretch:
             pass
 
         assert (read_totals(first)["late"], read_totals(second)["late"]) == (20, 50)
+
+    def test_passes_over_a_segment_that_was_archived_since_it_was_found(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        archived, other = make_settled(), make_used(5)
+        begin()
+        fill = start(make_meter())
+        begin_fill(fill_id=fill.pk, at=NOON, actor=TESTER)
+        find = find_next_segment
+        found = [archived.segments.get(period__number=0)]
+        monkeypatch.setattr(filling, "find_next_segment", lambda fill: found.pop() if found else find(fill))
+
+        while go_on(fill):
+            pass
+
+        assert get_fill(fill.meter).status == FillStatus.COMPLETED
+        assert "late" not in read_totals(archived)
+        assert read_totals(other)["late"] == 50
 
     def test_counts_once_what_ingest_counts_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recounting, "EVENTS_PER_STRETCH", 2)

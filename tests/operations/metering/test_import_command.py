@@ -4,7 +4,8 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from django.core.management import CommandError, call_command
 
 from billing_project.core.models import AuditEntry
 from metering.importing import operations, progress, refusals, running
+from metering.importing.dealing import deal
 from metering.importing.locks import holding_file
-from metering.importing.records import gather
+from metering.importing.records import Chunk, gather
 from metering.importing.sources import identify
 from metering.management.commands import import_events
 from metering.models import EventImport, ImportFormat, UsageEvent
@@ -235,7 +237,7 @@ class TestRefusals:
         assert code == 1
         assert "6 events were refused" in said
         assert count_import() == (1, 1, 6)
-        report = read_report(tmp_path / "events.jsonl.refused.ndjson")
+        report = sorted(read_report(tmp_path / "events.jsonl.refused.ndjson"), key=itemgetter("line"))
         assert [(entry["line"], entry["id"], entry["code"]) for entry in report] == [
             (3, "negative", "invalid_value"),
             (4, None, "malformed"),
@@ -309,14 +311,14 @@ class TestProgress:
             crash_in_chunk(3, patches)
             with pytest.raises(Crash):
                 run(path)
-        assert count_import() == (5, 0, 1)
-        assert UsageEvent.objects.count() == 5
+        assert count_import() == (4, 0, 1)
+        assert UsageEvent.objects.count() == 4
 
         code, said = run(path, chunk=2)
 
         first = 2 if ".csv" in name else 1
         assert code == 1
-        assert f"going on, about line {6 + first}" in said
+        assert "going on, 5 events are done" in said
         assert count_import() == (8, 0, 2)
         assert EventImport.objects.get().is_finished
         report = read_report(path.with_name(f"{name}.refused.ndjson"))
@@ -324,25 +326,46 @@ class TestProgress:
         assert read_totals(subscription) == {INPUT: sum(range(10)) - 9, OUTPUT: 8}
         assert find_breaches() == []
 
+    @pytest.mark.parametrize(("name", "original", "span_count"), [("gather", gather, 2), ("deal", deal, 1)])
     def test_fills_the_gaps_that_parallel_chunks_left(
-        self, subscription: Subscription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        name: str,
+        original: Callable[..., Iterable[Chunk]],
+        span_count: int,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        plan = make_metered_plan()
+        subscriptions = [subscribe(plan=plan) for _ in range(3)]
         path = tmp_path / "events.jsonl"
-        events = [write_event(subscription) for _ in range(12)]
+        bad = {"input_tokens": -1}
+        events = [
+            write_event(
+                subscriptions[number % 3], id=f"{number}", **({"properties": bad} if number < 6 else {})
+            )
+            for number in range(12)
+        ]
         path.write_bytes(write_lines(events))
         with monkeypatch.context() as patches:
             # As if others had been faster with the second and the fourth chunk than this one with the first.
-            patches.setattr(running, "gather", lambda *a, **o: list(gather(*a, **o))[1::2])
+            patches.setattr(running, name, lambda *a, **o: list(original(*a, **o))[1::2])
+            patches.setattr(running, "STRETCH_CHUNKS", 1 if name == "gather" else 4)
             patches.setattr(import_events, "finish_import", lambda **_: None)
-            assert run(path)[0] == 0
+            assert run(path)[0] == 1
         row = EventImport.objects.get()
-        assert (row.position, len(row.spans), row.accepted_count) == (0, 2, 6)
+        assert (row.position, len(row.spans)) == (0, span_count)
+        assert row.accepted_count + row.rejected_count == 6
 
-        assert run(path, chunk=2)[0] == 0
+        code, said = run(path, chunk=2)
 
         row.refresh_from_db()
+        assert code == 1
+        assert "going on, 6 events are done" in said
         assert (row.position, row.spans, row.line) == (path.stat().st_size, [], 13)
-        assert count_import() == (12, 0, 0)
+        assert count_import() == (6, 0, 6)
+        report = read_report(path.with_name("events.jsonl.refused.ndjson"))
+        assert sorted(entry["line"] for entry in report) == [1, 2, 3, 4, 5, 6]
+        assert find_breaches() == []
 
     def test_that_is_complete_is_not_made_again(self, subscription: Subscription, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"

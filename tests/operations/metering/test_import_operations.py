@@ -12,7 +12,7 @@ from catalog.operations import MeterDefinition
 from metering.models import LateUsage, UsageEvent, UsageRollup, UsageValue
 from metering.operations import ingest_many_events
 from subscriptions.models import Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer
@@ -131,7 +131,7 @@ class TestIngestManyEvents:
     def test_marks_closed_periods_of_what_has_ended(self) -> None:
         subscription = subscribe(plan=make_metered_plan(billing_cadence=BillingCadence.DAILY))
         at = NOON + timedelta(hours=1)
-        cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.NOW, at=at, actor=TESTER)
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=at, actor=TESTER)
         close(subscription, 0, at=at)
 
         ingest_many(write_event(subscription), at=at)

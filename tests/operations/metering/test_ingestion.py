@@ -13,7 +13,7 @@ from customers.operations import CustomerChanges, begin_clock_advance, move_cloc
 from metering.ingest.reading import FACTS
 from metering.ingest.writing import INSERT_EVENTS
 from metering.models import UsageEvent, UsageRollup
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from subscriptions.queries import get_subscription
 from tests.factories.catalog import make_plan
 from tests.factories.core import NOON, TESTER
@@ -207,7 +207,7 @@ class TestRepeats:
         events = [write_event(subscription, timestamp=NOON + HOUR) for _ in range(2)]
         ingest(*events, at=NOON + HOUR)
         cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + timedelta(minutes=1), actor=TESTER
+            subscription_id=subscription.pk, when=When.NOW, at=NOON + timedelta(minutes=1), actor=TESTER
         )
 
         ended = ingest(*events, write_event(subscription, timestamp=NOON + HOUR), at=NOON + HOUR)
@@ -361,7 +361,7 @@ class TestWithoutSubscription:
         customer = make_customer()
         plan = make_metered_plan()
         old = subscribe(customer=customer, plan=plan)
-        cancel_subscription(subscription_id=old.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER)
+        cancel_subscription(subscription_id=old.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
         new = subscribe(customer=customer, plan=plan, at=NOON + HOUR)
         event = write_event(customer, timestamp=NOON)
 
@@ -372,7 +372,7 @@ class TestWithoutSubscription:
     def test_does_not_wait_for_an_end_to_be_noted(self) -> None:
         customer = make_customer()
         old = subscribe(customer=customer, plan=make_metered_plan())
-        cancel_subscription(subscription_id=old.pk, when=CancelWhen.PERIOD_END, at=NOON, actor=TESTER)
+        cancel_subscription(subscription_id=old.pk, when=When.PERIOD_END, at=NOON, actor=TESTER)
         end = get_subscription(old.pk).ends_at
         assert end is not None
         before, after = write_event(customer, timestamp=end - HOUR), write_event(customer, timestamp=end)

@@ -133,6 +133,17 @@ class TestCheckOwners:
 
         assert len(list(check_owners())) == 1
 
+    def test_finds_kept_values_without_rollups(self) -> None:
+        subscription = subscribe(plan=make_plan_of({"meter": define_meter(Aggregation.UNIQUE_COUNT)}))
+        ingest(write_upload(subscription, timestamp=NOON, size=5))
+        assert list(check_owners()) == []
+
+        run("DELETE FROM metering_usagerollup")
+
+        (breach,) = check_owners()
+        assert breach.endswith("but no rollups.")
+        assert str(subscription.segments.get().pk) in breach
+
     def test_finds_rollups_without_events(self) -> None:
         ingest(write_event(subscribe(plan=make_metered_plan())))
 

@@ -11,7 +11,7 @@ from metering.models import LateUsage, UsageEvent
 from metering.operations import take_late_usage
 from metering.queries import MeterUsage
 from subscriptions.models import Period, Segment, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer, make_test_clock
 from tests.factories.metering import (
@@ -44,7 +44,7 @@ def make_daily(**options: Any) -> Subscription:
 
 
 def cancel(subscription: Subscription, *, at: datetime) -> None:
-    cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.NOW, at=at, actor=TESTER)
+    cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=at, actor=TESTER)
 
 
 class TestOpenPeriods:

@@ -24,7 +24,7 @@ from metering.queries import (
     read_usage_summary,
 )
 from subscriptions.models import Segment, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription, ensure_periods
+from subscriptions.operations import When, cancel_subscription, ensure_periods
 from tests.factories.core import NOON, TESTER
 from tests.factories.metering import (
     INPUT,
@@ -165,7 +165,7 @@ class TestGetUsagePeriod:
         subscription = make_daily()
         ensure_periods(subscription_ids=[subscription.pk], until=FIRST_END)
         cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + timedelta(hours=1), actor=TESTER
+            subscription_id=subscription.pk, when=When.NOW, at=NOON + timedelta(hours=1), actor=TESTER
         )
 
         current = get_usage_period(subscription_id=subscription.pk, which=PeriodName.CURRENT, at=FIRST_END)

@@ -23,7 +23,7 @@ from metering.operations.unmatched import Matched, NothingToMatch, UnknownSubscr
 from metering.queries.corrections import EventSelection
 from metering.reasons import CorrectionReasonMissing
 from subscriptions.models import Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER, drain_outbox
 from tests.factories.customers import make_customer, make_test_clock
@@ -138,9 +138,7 @@ class TestMatchUnmatchedEvents:
         within, after = write_event(customer), write_event(customer, timestamp=NOON + HOUR)
         ingest(within, after)
         subscription = subscribe(customer=customer, plan=make_metered_plan())
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
         close(subscription, 0, at=NOON + HOUR)
 
         assert match(subscription, at=NOON + 2 * HOUR) == 1
@@ -259,9 +257,7 @@ class TestMatchSelectedEvents:
         within, after = write_event(customer, timestamp=OLD), write_event(customer, timestamp=NOON + HOUR)
         ingest(within, after)
         subscription = subscribe(customer=customer, plan=make_metered_plan())
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
 
         selection = {"event_type": "llm.completion"}
         assert match_selected(subscription, selection=selection, at=NOON + HOUR).count == 1
@@ -271,9 +267,7 @@ class TestMatchSelectedEvents:
         customer = make_customer()
         ingest(write_event(customer, timestamp=OLD))
         subscription = subscribe(customer=customer, plan=make_metered_plan())
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON + HOUR, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON + HOUR, actor=TESTER)
         close(subscription, 0, at=NOON + HOUR)
 
         match_selected(subscription, at=NOON + 2 * HOUR)

@@ -18,7 +18,7 @@ from metering.queries.windows import (
 )
 from metering.windows import Granularity, Window, WindowKind
 from subscriptions.models import Period, Subscription
-from subscriptions.operations import CancelWhen, cancel_subscription, ensure_periods
+from subscriptions.operations import When, cancel_subscription, ensure_periods
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer
@@ -234,7 +234,7 @@ class TestReadUsageSeries:
 
     def test_has_no_part_of_a_period_without_length(self) -> None:
         subscription = subscribe(plan=make_metered_plan(), start_at=NOON)
-        cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.NOW, at=NOON, actor=TESTER)
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=NOON, actor=TESTER)
         subscription.refresh_from_db()
 
         assert (
@@ -368,7 +368,7 @@ class TestReadWindowUsage:
         subscription = subscribe(plan=plan)
         ingest(change(subscription, 10, NOON))
         ended = NOON + 6 * HOUR
-        cancel_subscription(subscription_id=subscription.pk, when=CancelWhen.NOW, at=ended, actor=TESTER)
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=ended, actor=TESTER)
         subscription.refresh_from_db()
 
         assert read_level(subscription, sliding(12), at=NOON + 12 * HOUR) == ["5"]
@@ -391,3 +391,35 @@ class TestReadWindowUsage:
 
 def read_level(subscription: Subscription, window: Window, *, at: datetime) -> list[str]:
     return show(read_window_usage(subscription=subscription, window=window, at=at), LEVEL)
+
+
+class TestChangesAhead:
+    """A change that is stored before its instant does not pull the level of the running hour down."""
+
+    def make_level(self, now: datetime) -> Subscription:
+        subscription = subscribe(plan=make_levels_plan())
+        ingest(change(subscription, 10, NOON), at=now)
+        ingest(change(subscription, 60, now + HOUR / 2), change(subscription, -4, now + HOUR), at=now)
+        return subscription
+
+    def test_do_not_count_before_it(self) -> None:
+        now = NOON + 24 * HOUR + HOUR / 6
+        subscription = self.make_level(now)
+
+        hours = read_usage_series(
+            subscription=subscription, period=subscription.periods.get(), granularity=Granularity.HOUR, at=now
+        )
+
+        assert show(hours, LEVEL)[23:26] == ["10", "10", "0"]
+        assert read_level(subscription, sliding(1), at=now) == ["10"]
+        assert read_level(subscription, sliding(1), at=now + HOUR / 2) == ["10"]
+        assert read_level(subscription, sliding(1), at=now + HOUR) == ["40"]  # 10, then 70.
+
+    def test_do_not_count_where_the_subscription_ended_before(self) -> None:
+        now = NOON + 24 * HOUR + HOUR / 6
+        subscription = self.make_level(now)
+
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=now, actor=TESTER)
+        subscription.refresh_from_db()
+
+        assert read_level(subscription, sliding(2), at=now + HOUR) == ["5"]  # 10 for one hour of two.

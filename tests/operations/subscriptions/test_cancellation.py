@@ -10,7 +10,7 @@ from billing_project.core.models import AuditEntry, OutboxEvent
 from catalog.models import BillingCadence
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionStatus
 from subscriptions.operations import (
-    CancelWhen,
+    When,
     cancel_subscription,
     close_period,
     ensure_periods,
@@ -21,8 +21,8 @@ from subscriptions.operations import (
 from subscriptions.operations.cancellation import (
     CancellationAlreadyPlanned,
     NoCancellationPlanned,
-    SubscriptionEnded,
 )
+from subscriptions.operations.planning import SubscriptionEnded
 from tests.factories.catalog import make_plan
 from tests.factories.core import NOON, TESTER
 from tests.factories.subscriptions import find_breaches, list_bounds, subscribe, utc
@@ -34,7 +34,7 @@ NEXT_END = utc(2026, 4, 28)
 HOUR = timedelta(hours=1)
 
 
-def cancel(subscription: Subscription, when: CancelWhen, at: datetime) -> Subscription:
+def cancel(subscription: Subscription, when: When, at: datetime) -> Subscription:
     return cancel_subscription(subscription_id=subscription.pk, when=when, at=at, actor=TESTER)
 
 
@@ -69,7 +69,7 @@ class TestCancelNow:
         subscription = subscribe()
         at = utc(2026, 3, 10, 9, 30)
 
-        cancelled = cancel(subscription, CancelWhen.NOW, at)
+        cancelled = cancel(subscription, When.NOW, at)
 
         subscription.refresh_from_db()
         assert subscription.status == cancelled.status == SubscriptionStatus.CANCELLED
@@ -87,7 +87,7 @@ class TestCancelNow:
         subscription = subscribe()
         set_period_due(period_id=Period.objects.get().pk, due_at=END)
 
-        cancel(subscription, CancelWhen.NOW, utc(2026, 3, 10))
+        cancel(subscription, When.NOW, utc(2026, 3, 10))
 
         assert Period.objects.get().due_at == utc(2026, 3, 10)
 
@@ -95,7 +95,7 @@ class TestCancelNow:
         subscription = subscribe()
         at = utc(2026, 3, 10)
 
-        cancel(subscription, CancelWhen.NOW, at)
+        cancel(subscription, When.NOW, at)
 
         event = OutboxEvent.objects.order_by("-position")[0]
         assert (event.name, event.subject_id, event.occurred_at) == (
@@ -115,7 +115,7 @@ class TestCancelNow:
     def test_makes_the_periods_that_are_missing_first(self) -> None:
         subscription = subscribe()
 
-        cancel(subscription, CancelWhen.NOW, utc(2026, 4, 10))
+        cancel(subscription, When.NOW, utc(2026, 4, 10))
 
         assert list_bounds(subscription) == [(NOON, END), (END, utc(2026, 4, 10))]
         assert Period.objects.get(number=0).closes_at == END + HOUR
@@ -126,7 +126,7 @@ class TestCancelNow:
         ensure(subscription, END + timedelta(minutes=30))  # An event for the next month came early.
         at = END - timedelta(minutes=20)
 
-        cancel(subscription, CancelWhen.NOW, at)
+        cancel(subscription, When.NOW, at)
 
         assert list_bounds(subscription) == [(NOON, at), (at, at)]
         later = Period.objects.get(number=1)
@@ -142,7 +142,7 @@ class TestCancelNow:
         subscription = subscribe()
         ensure(subscription, END)
 
-        cancel(subscription, CancelWhen.NOW, END)
+        cancel(subscription, When.NOW, END)
 
         assert list_bounds(subscription) == [(NOON, END), (END, END)]
         assert find_breaches() == []
@@ -150,7 +150,7 @@ class TestCancelNow:
     def test_can_come_at_the_instant_of_subscribing(self) -> None:
         subscription = subscribe()
 
-        cancel(subscription, CancelWhen.NOW, NOON)
+        cancel(subscription, When.NOW, NOON)
 
         assert list_bounds(subscription) == [(NOON, NOON)]
         assert find_breaches() == []
@@ -158,7 +158,7 @@ class TestCancelNow:
     def test_ends_a_trial(self) -> None:
         subscription = subscribe(trial_days=14)
 
-        cancelled = cancel(subscription, CancelWhen.NOW, utc(2026, 3, 5))
+        cancelled = cancel(subscription, When.NOW, utc(2026, 3, 5))
 
         assert cancelled.status == SubscriptionStatus.CANCELLED
         period = Period.objects.get()
@@ -169,7 +169,7 @@ class TestCancelNow:
         start = utc(2026, 5, 1)
         subscription = subscribe(start_at=start)
 
-        cancelled = cancel(subscription, CancelWhen.NOW, utc(2026, 3, 5))
+        cancelled = cancel(subscription, When.NOW, utc(2026, 3, 5))
 
         assert cancelled.ends_at == start
         assert cancelled.cancelled_at == utc(2026, 3, 5)
@@ -181,15 +181,15 @@ class TestCancelNow:
     def test_overrides_a_planned_end(self) -> None:
         subscription = subscribe()
         ensure(subscription, END)
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
 
-        cancelled = cancel(subscription, CancelWhen.NOW, utc(2026, 3, 6))
+        cancelled = cancel(subscription, When.NOW, utc(2026, 3, 6))
 
         assert cancelled.status == SubscriptionStatus.CANCELLED
         assert cancelled.ends_at == utc(2026, 3, 6)
-        planned = PlannedChange.objects.get()
-        assert planned.withdrawn_at == utc(2026, 3, 6)
-        assert planned.applied_at is None
+        planned, made = PlannedChange.objects.order_by("pk")
+        assert (planned.withdrawn_at, planned.applied_at) == (utc(2026, 3, 6), None)
+        assert (made.kind, made.effective_at, made.applied_at) == ("Cancel", utc(2026, 3, 6), utc(2026, 3, 6))
         assert list_bounds(subscription) == [(NOON, utc(2026, 3, 6)), (utc(2026, 3, 6), utc(2026, 3, 6))]
         assert find_breaches() == []
 
@@ -199,7 +199,7 @@ class TestCancelNow:
         Period.objects.filter(number=0).update(closes_at=END + timedelta(days=3))
         Period.objects.filter(number=1).update(closes_at=NEXT_END)
 
-        cancel(subscription, CancelWhen.NOW, END + HOUR)
+        cancel(subscription, When.NOW, END + HOUR)
 
         assert Period.objects.get(number=1).closes_at == END + timedelta(days=3)
         assert find_breaches() == []
@@ -210,7 +210,7 @@ class TestCancelNow:
         ensure(subscription, END)
         close_period(period_id=Period.objects.get(number=0).pk, at=END, actor=TESTER)
 
-        cancelled = cancel(subscription, CancelWhen.NOW, END - timedelta(milliseconds=5))
+        cancelled = cancel(subscription, When.NOW, END - timedelta(milliseconds=5))
 
         assert cancelled.ends_at == END
         assert list_bounds(subscription) == [(NOON, END), (END, END)]
@@ -218,20 +218,20 @@ class TestCancelNow:
 
     def test_is_refused_the_second_time(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.NOW, utc(2026, 3, 5))
+        cancel(subscription, When.NOW, utc(2026, 3, 5))
 
-        assert_refused(SubscriptionEnded, cancel, subscription, CancelWhen.NOW, utc(2026, 3, 6))
-        assert_refused(SubscriptionEnded, cancel, subscription, CancelWhen.PERIOD_END, utc(2026, 3, 6))
+        assert_refused(SubscriptionEnded, cancel, subscription, When.NOW, utc(2026, 3, 6))
+        assert_refused(SubscriptionEnded, cancel, subscription, When.PERIOD_END, utc(2026, 3, 6))
 
     def test_is_refused_after_a_planned_end_that_nobody_has_carried_out_yet(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
 
-        assert_refused(SubscriptionEnded, cancel, subscription, CancelWhen.NOW, END)
+        assert_refused(SubscriptionEnded, cancel, subscription, When.NOW, END)
 
     def test_refuses_an_unknown_subscription(self) -> None:
         with pytest.raises(NotFound):
-            cancel_subscription(subscription_id=make_id(), when=CancelWhen.NOW, at=NOON, actor=TESTER)
+            cancel_subscription(subscription_id=make_id(), when=When.NOW, at=NOON, actor=TESTER)
 
 
 class TestCancelAtPeriodEnd:
@@ -239,7 +239,7 @@ class TestCancelAtPeriodEnd:
         subscription = subscribe()
         at = utc(2026, 3, 10)
 
-        cancelled = cancel(subscription, CancelWhen.PERIOD_END, at)
+        cancelled = cancel(subscription, When.PERIOD_END, at)
 
         subscription.refresh_from_db()
         assert subscription.status == cancelled.status == SubscriptionStatus.ACTIVE
@@ -258,7 +258,7 @@ class TestCancelAtPeriodEnd:
     def test_takes_the_period_that_contains_the_instant(self) -> None:
         subscription = subscribe()
 
-        cancel(subscription, CancelWhen.PERIOD_END, END)
+        cancel(subscription, When.PERIOD_END, END)
 
         assert list_bounds(subscription) == [(NOON, END), (END, NEXT_END)]
         subscription.refresh_from_db()
@@ -268,7 +268,7 @@ class TestCancelAtPeriodEnd:
         subscription = subscribe()
         ensure(subscription, END + timedelta(minutes=30))
 
-        cancel(subscription, CancelWhen.PERIOD_END, END - timedelta(minutes=20))
+        cancel(subscription, When.PERIOD_END, END - timedelta(minutes=20))
 
         assert list_bounds(subscription) == [(NOON, END), (END, END)]
         assert Period.objects.get(number=0).due_at == NOON
@@ -278,26 +278,24 @@ class TestCancelAtPeriodEnd:
     def test_ends_with_the_trial_what_is_in_its_trial(self) -> None:
         subscription = subscribe(trial_days=14)
 
-        assert cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 1)).ends_at == utc(2026, 3, 15)
+        assert cancel(subscription, When.PERIOD_END, utc(2026, 3, 1)).ends_at == utc(2026, 3, 15)
 
     def test_ends_with_its_first_period_what_has_not_begun(self) -> None:
         subscription = subscribe(start_at=utc(2026, 5, 1))
 
-        assert cancel(subscription, CancelWhen.PERIOD_END, NOON).ends_at == utc(2026, 6, 1)
+        assert cancel(subscription, When.PERIOD_END, NOON).ends_at == utc(2026, 6, 1)
 
     def test_is_refused_the_second_time(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
 
-        assert_refused(
-            CancellationAlreadyPlanned, cancel, subscription, CancelWhen.PERIOD_END, utc(2026, 3, 6)
-        )
+        assert_refused(CancellationAlreadyPlanned, cancel, subscription, When.PERIOD_END, utc(2026, 3, 6))
 
 
 class TestUncancelSubscription:
     def test_lets_the_subscription_run_on(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
         at = utc(2026, 3, 6)
 
         uncancel(subscription, at)
@@ -326,7 +324,7 @@ class TestUncancelSubscription:
             list(Period.objects.order_by("number").values()),
             list(Segment.objects.order_by("pk").values()),
         )
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 1, 13))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 1, 13))
         assert list_bounds(subscription)[1:] == [(utc(2026, 3, 3), utc(2026, 3, 3))] * 2
         assert find_breaches() == []
 
@@ -341,10 +339,10 @@ class TestUncancelSubscription:
 
     def test_can_be_followed_by_another_end(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
         uncancel(subscription, utc(2026, 3, 6))
 
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 7))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 7))
 
         assert PlannedChange.objects.filter(withdrawn_at__isnull=True).count() == 1
         assert find_breaches() == []
@@ -354,7 +352,7 @@ class TestUncancelSubscription:
 
     def test_is_refused_once_the_end_has_come(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.PERIOD_END, utc(2026, 3, 5))
+        cancel(subscription, When.PERIOD_END, utc(2026, 3, 5))
 
         assert_refused(SubscriptionEnded, uncancel, subscription, END)
         roll_subscription(subscription_id=subscription.pk, at=END, actor=TESTER)
@@ -362,6 +360,6 @@ class TestUncancelSubscription:
 
     def test_is_refused_after_a_cancellation_at_once(self) -> None:
         subscription = subscribe()
-        cancel(subscription, CancelWhen.NOW, utc(2026, 3, 5))
+        cancel(subscription, When.NOW, utc(2026, 3, 5))
 
         assert_refused(SubscriptionEnded, uncancel, subscription, utc(2026, 3, 5))

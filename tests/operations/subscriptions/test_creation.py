@@ -19,13 +19,13 @@ from subscriptions.operations import create_subscription
 from subscriptions.operations.creation import (
     CurrencyNotOffered,
     CustomerNotActive,
-    InvalidQuantities,
     PlanArchived,
     StartTooFar,
     TrialTooLong,
     UnknownCustomer,
     UnknownPlan,
 )
+from subscriptions.quantities import InvalidQuantities
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer

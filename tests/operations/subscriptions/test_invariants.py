@@ -6,8 +6,16 @@ import pytest
 from django.db import connection
 
 from billing_project.core import invariants
+from catalog.models import Plan
 from subscriptions.models import Period, PlannedChange, Segment, Subscription, SubscriptionItem
-from subscriptions.operations import CancelWhen, cancel_subscription, close_period, ensure_periods
+from subscriptions.operations import (
+    When,
+    cancel_subscription,
+    close_period,
+    ensure_periods,
+    pause_subscription,
+    resume_subscription,
+)
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.subscriptions import subscribe, utc
@@ -21,6 +29,7 @@ PERIODS = "periods tile"
 SEGMENTS = "segments tile their period"
 CLOSING = "periods close in order, after their end"
 ENDS = "subscriptions end with their last period, as planned"
+CHANGES = "open periods lie as the changes say"
 ITEMS = "subscriptions have an item for each SKU"
 
 
@@ -42,7 +51,7 @@ def find() -> dict[str, tuple[str, ...]]:
     return {found.name: found.breaches for found in invariants.run_checks() if found.breaches}
 
 
-def cancel(subscription: Subscription, when: CancelWhen) -> None:
+def cancel(subscription: Subscription, when: When) -> None:
     cancel_subscription(subscription_id=subscription.pk, when=when, at=NOON + DAY, actor=TESTER)
 
 
@@ -113,7 +122,7 @@ class TestCheckSegments:
         assert (find() == {}) is is_whole
 
     def test_sees_one_of_another_subscription(self, subscription: Subscription) -> None:
-        Segment.objects.filter(period__number=1).update(subscription=subscribe())
+        Segment.objects.filter(period__number=1).update(subscription=subscribe(plan=Plan.objects.get()))
 
         assert find().keys() == {SEGMENTS}
 
@@ -154,21 +163,21 @@ class TestCheckEnds:
         assert find() == {ENDS: (f"Subscription {subscription.pk} has no period.",)}
 
     def test_sees_an_end_that_is_not_that_of_the_periods(self, subscription: Subscription) -> None:
-        cancel(subscription, CancelWhen.NOW)
+        cancel(subscription, When.NOW)
         Subscription.objects.update(ends_at=END)
 
-        assert find() == {
-            ENDS: (f"Subscription {subscription.pk} ends at another instant than its last period.",)
-        }
+        assert find()[ENDS] == (
+            f"Subscription {subscription.pk} ends at another instant than its last period.",
+        )
 
     def test_sees_an_end_that_nobody_planned(self, subscription: Subscription) -> None:
-        cancel(subscription, CancelWhen.PERIOD_END)
+        cancel(subscription, When.PERIOD_END)
         PlannedChange.objects.update(withdrawn_at=NOON)
 
         assert find() == {ENDS: (f"Subscription {subscription.pk} has an end that is not planned.",)}
 
     def test_sees_a_plan_for_another_instant(self, subscription: Subscription) -> None:
-        cancel(subscription, CancelWhen.PERIOD_END)
+        cancel(subscription, When.PERIOD_END)
         PlannedChange.objects.update(effective_at=END + DAY)
 
         assert find() == {ENDS: (f"Subscription {subscription.pk} has a planned end that is not its own.",)}
@@ -179,7 +188,7 @@ class TestCheckEnds:
         assert find().keys() == {ENDS}
 
     def test_sees_a_plan_for_what_is_cancelled(self, subscription: Subscription) -> None:
-        cancel(subscription, CancelWhen.NOW)
+        cancel(subscription, When.NOW)
         PlannedChange.objects.create(subscription=subscription, kind="Cancel", effective_at=NOON + DAY)
 
         assert find() == {
@@ -193,3 +202,39 @@ class TestCheckItems:
         item.delete()
 
         assert find() == {ITEMS: (f"Subscription {subscription.pk} has no item for SKU {item.sku_id}.",)}
+
+
+class TestCheckChanges:
+    @pytest.fixture
+    def subscription(self) -> Subscription:
+        """Pause a subscription for some days of its first period."""
+        subscription = subscribe()
+        for move, day in ((pause_subscription, 5), (resume_subscription, 10)):
+            move(subscription_id=subscription.pk, when=utc(2026, 3, day), at=NOON, actor=TESTER)
+        return subscription
+
+    def test_finds_nothing_wrong(self, subscription: Subscription) -> None:
+        assert Segment.objects.count() == 3
+        assert find() == {}
+
+    def test_sees_bounds_that_are_not_those_of_the_schedule(self, subscription: Subscription) -> None:
+        Period.objects.update(ends_at=END - DAY)
+        Segment.objects.filter(position=2).update(ends_at=END - DAY)
+
+        assert find() == {CHANGES: (f"Period 0 of subscription {subscription.pk} is not as scheduled.",)}
+
+    @pytest.mark.parametrize(
+        ("position", "values"),
+        [(1, {"is_paused": False}), (1, {"quantities": {"x": "1"}}), (2, {"overrides": {"x": {}}})],
+    )
+    def test_sees_terms_that_nothing_has_changed(
+        self, subscription: Subscription, position: int, values: dict[str, object]
+    ) -> None:
+        Segment.objects.filter(position=position).update(**values)
+
+        assert find() == {CHANGES: (f"Period 0 of subscription {subscription.pk} is not parted as changed.",)}
+
+    def test_sees_a_change_that_is_not_laid_into_the_period(self, subscription: Subscription) -> None:
+        PlannedChange.objects.filter(kind="Pause").update(effective_at=utc(2026, 3, 7))
+
+        assert find() == {CHANGES: (f"Period 0 of subscription {subscription.pk} is not parted as changed.",)}

@@ -13,7 +13,7 @@ from catalog.models import BillingCadence
 from customers.operations import create_test_clock
 from subscriptions.models import ChangeKind, Period, Subscription
 from subscriptions.operations import (
-    CancelWhen,
+    When,
     cancel_subscription,
     close_period,
     ensure_periods,
@@ -34,7 +34,7 @@ from subscriptions.queries import (
     list_segments,
     read_subscription_details,
 )
-from subscriptions.schedule import Cadence
+from subscriptions.schedule import AnchorMode, Cadence
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import NOON, TESTER
 from tests.factories.customers import make_customer
@@ -53,7 +53,7 @@ def make_two_periods() -> tuple[Subscription, Period, Period]:
     return subscription, first, second
 
 
-def cancel(subscription: Subscription, when: CancelWhen, at: datetime) -> None:
+def cancel(subscription: Subscription, when: When, at: datetime) -> None:
     cancel_subscription(subscription_id=subscription.pk, when=when, at=at, actor=TESTER)
 
 
@@ -80,11 +80,12 @@ class TestGetSchedule:
 
         schedule = get_schedule(get_subscription(subscription.pk))
 
-        assert schedule.cadence is Cadence.QUARTERLY
-        assert schedule.anchor_date == subscription.anchor_date == date(2026, 3, 6)
-        assert schedule.starts_at == NOON
-        assert schedule.timezone == "America/Denver"
-        assert schedule.trial_days == 5
+        (epoch,) = schedule.epochs
+        assert (epoch.cadence, epoch.anchor_mode) == (Cadence.QUARTERLY, AnchorMode.ANNIVERSARY)
+        assert epoch.anchor_date == subscription.anchor_date == date(2026, 3, 6)
+        assert epoch.starts_at == NOON
+        assert epoch.timezone == "America/Denver"
+        assert epoch.trial_days == 5
 
 
 class TestListItems:
@@ -100,7 +101,7 @@ class TestFindPlannedChange:
     def test_finds_only_what_is_pending(self) -> None:
         subscription = subscribe()
         assert find_planned_change(subscription_id=subscription.pk, kind=ChangeKind.CANCEL) is None
-        cancel(subscription, CancelWhen.PERIOD_END, NOON)
+        cancel(subscription, When.PERIOD_END, NOON)
 
         found = find_planned_change(subscription_id=subscription.pk, kind=ChangeKind.CANCEL)
 
@@ -136,7 +137,7 @@ class TestFindPeriodAt:
 
     def test_finds_no_period_that_came_to_nothing(self) -> None:
         subscription, first, _ = make_two_periods()
-        cancel(subscription, CancelWhen.NOW, END - MICROSECOND)
+        cancel(subscription, When.NOW, END - MICROSECOND)
 
         assert find_period_at(subscription_id=subscription.pk, at=END - MICROSECOND) is None
         assert find_period_at(subscription_id=subscription.pk, at=END - 2 * MICROSECOND) == first
@@ -219,13 +220,13 @@ class TestReadSubscriptionDetails:
 
     def test_shows_the_last_period_that_was_one_after_the_end(self) -> None:
         subscription, first, _ = make_two_periods()
-        cancel(subscription, CancelWhen.NOW, END - MICROSECOND)
+        cancel(subscription, When.NOW, END - MICROSECOND)
 
         assert describe_subscription(subscription, real_now=utc(2027, 1, 1)).current_period == first
 
     def test_shows_the_only_period_of_what_never_began(self) -> None:
         subscription = subscribe(start_at=utc(2026, 5, 1))
-        cancel(subscription, CancelWhen.NOW, NOON)
+        cancel(subscription, When.NOW, NOON)
 
         assert describe_subscription(subscription, real_now=utc(2027, 1, 1)).current_period.number == 0
 
@@ -270,4 +271,4 @@ class TestReadSubscriptionDetails:
             describe_subscription(subscriptions[0], real_now=NOON)
 
         assert [each.subscription for each in details] == subscriptions
-        assert len(for_many) == len(for_one) == 3
+        assert len(for_many) == len(for_one) == 4

@@ -8,7 +8,7 @@ from billing_project.core.errors import NotFound
 from billing_project.core.ids import make_id
 from billing_project.core.models import AuditEntry, OutboxEvent
 from subscriptions.models import PlannedChange, Subscription, SubscriptionStatus
-from subscriptions.operations import CancelWhen, cancel_subscription, roll_subscription
+from subscriptions.operations import When, cancel_subscription, roll_subscription
 from tests.factories.core import NOON, TESTER
 from tests.factories.subscriptions import find_breaches, list_bounds, subscribe, utc
 
@@ -55,7 +55,7 @@ class TestRollSubscription:
     def test_carries_out_a_planned_end_from_the_planned_instant(self) -> None:
         subscription = subscribe()
         cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.PERIOD_END, at=utc(2026, 3, 1), actor=TESTER
+            subscription_id=subscription.pk, when=When.PERIOD_END, at=utc(2026, 3, 1), actor=TESTER
         )
 
         before = roll(subscription, utc(2026, 3, 27, 23))
@@ -77,7 +77,7 @@ class TestRollSubscription:
     def test_goes_from_a_trial_to_its_planned_end_in_one_step(self) -> None:
         subscription = subscribe(trial_days=14)
         cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.PERIOD_END, at=utc(2026, 3, 1), actor=TESTER
+            subscription_id=subscription.pk, when=When.PERIOD_END, at=utc(2026, 3, 1), actor=TESTER
         )
 
         assert roll(subscription, utc(2026, 5, 1)).status == SubscriptionStatus.CANCELLED
@@ -102,7 +102,7 @@ class TestRollSubscription:
     def test_leaves_a_cancelled_subscription_alone(self) -> None:
         subscription = subscribe()
         cancelled = cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=utc(2026, 3, 1), actor=TESTER
+            subscription_id=subscription.pk, when=When.NOW, at=utc(2026, 3, 1), actor=TESTER
         )
 
         rolled = roll(subscription, utc(2026, 9, 1))

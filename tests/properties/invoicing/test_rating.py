@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.pricing.registry import build_model
-from catalog.pricing.types import Pricing, Stage
+from catalog.pricing.types import Pricing, Stage, Usage
 from invoicing.rating.items import RatingItem, RatingKind
 from invoicing.rating.lines import RatedLine, rate_items
 
@@ -105,5 +105,5 @@ class TestRateItems:
     ) -> None:
         (line,) = bill_in_parts(model, [quantity], kind=RatingKind.FEE, share=share)
 
-        exact = model.charge(quantity, Stage.FINAL).amount_nanos * share
+        exact = model.charge(Usage.of(quantity), Stage.FINAL).amount_nanos * share
         assert 2 * abs(line.charge_nanos - exact) <= 1

@@ -21,7 +21,7 @@ from invoicing.runs.subscription_run import run_subscription
 from invoicing.runs.voiding import void
 from metering.models import LateUsage
 from subscriptions.models import Period, Subscription, SubscriptionStatus
-from subscriptions.operations import CancelWhen, cancel_subscription
+from subscriptions.operations import When, cancel_subscription
 from tests.factories.catalog import make_plan, make_sku
 from tests.factories.core import TESTER, drain_outbox
 from tests.factories.customers import make_customer, make_test_clock
@@ -341,9 +341,7 @@ class TestEnd:
         subscription = subscribe(plan=make_metered_plan(), start_at=START, at=START)
         use(subscription, utc(2026, 1, 20), 1_000_000)
         cancelled_at = utc(2026, 1, 25, 12)
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=cancelled_at, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=cancelled_at, actor=TESTER)
 
         run(subscription, cancelled_at)
         run(subscription, cancelled_at + GRACE)
@@ -354,9 +352,7 @@ class TestEnd:
         subscription = subscribe(plan=make_metered_plan(), start_at=START, at=START)
         use(subscription, utc(2026, 1, 20), 1_000_000)
         cancelled_at = utc(2026, 1, 25, 12)
-        cancel_subscription(
-            subscription_id=subscription.pk, when=CancelWhen.NOW, at=cancelled_at, actor=TESTER
-        )
+        cancel_subscription(subscription_id=subscription.pk, when=When.NOW, at=cancelled_at, actor=TESTER)
         run(subscription, cancelled_at + GRACE)
 
         late_at = utc(2026, 1, 26)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from tests.scenarios.metering.steps import (
 
 APRIL, MAY, JUNE, JULY = (utc(2026, month, 1) for month in (4, 5, 6, 7))
 GRACE = timedelta(hours=1)
+NO_QUANTITY: Any = None
 
 
 @pytest.fixture
@@ -72,8 +74,14 @@ def upload(story: Story, subscription: Subscribed, size: object, *, at: datetime
     send(story, subscription, size, stamped=at)
 
 
-def read_values(story: Story, subscription: Subscribed) -> dict[str, str]:
-    return {name: usage.value for name, usage in story.read_usage(subscription).items()}
+def read_values(story: Story, subscription: Subscribed, period: str = "current") -> dict[str, str]:
+    return {name: usage.value for name, usage in story.read_usage(subscription, period).items()}
+
+
+def add_up(story: Story, subscription: Subscribed) -> int:
+    """Add up all that was billed for usage."""
+    lines = [line for bill in story.list_bills(subscription) for line in bill.lines]
+    return sum(line.amount_nanos for line in lines if line.name != "Balance")
 
 
 class TestMonth:
@@ -121,7 +129,7 @@ class TestMonth:
             "Average": "9",
             "UniqueCount": "2",
             "Latest": "6",
-            "WeightedSum": "7.8",  # 12 for 5 days and 6 for 3, of ten so far: 78 / 10.
+            "WeightedSum": "2.6",  # 12 for 5 days and 6 for 3, of thirty in all: 78 / 30.
             "Percentile": "12",
         }
 
@@ -170,22 +178,22 @@ class TestOnDemand:
             Bill(
                 "INV-000001",
                 "OnDemand",
-                30 * DOLLAR,
+                26 * DOLLAR,
                 [
                     Line("Max", "12", 12 * DOLLAR),
                     Line("Average", "12", 12 * DOLLAR),
-                    Line("WeightedSum", "6", 6 * DOLLAR),  # 12 for 5 days, of ten so far
+                    Line("WeightedSum", "2", 2 * DOLLAR),  # 12 for 5 days, of thirty in all
                 ],
             ),
             Bill(
                 "INV-000002",
                 "PeriodEnd",
-                46 * DOLLAR,
+                50 * DOLLAR,
                 [
                     Line("Max", "18", 18 * DOLLAR),  # 30 in all
                     Line("Average", "9", 9 * DOLLAR),  # 21 in all
                     # 25 in all: 12 for 25 of thirty days, and 30 for half of the month.
-                    Line("WeightedSum", "19", 19 * DOLLAR),
+                    Line("WeightedSum", "23", 23 * DOLLAR),
                 ],
             ),
         ]
@@ -203,22 +211,116 @@ class TestOnDemand:
         assert last == Bill(
             "INV-000002",
             "PeriodEnd",
-            2 * DOLLAR,
+            10 * DOLLAR,
             [
                 Line("Average", "-2", -2 * DOLLAR),  # 10 in all
-                Line("WeightedSum", "4", 4 * DOLLAR),  # 16 in all: 12, and 8 for half of the month.
+                # 16 in all, 12 and 8 for half of the month; 12 for 10 of thirty days were billed.
+                Line("WeightedSum", "12", 12 * DOLLAR),
             ],
         )
 
-    def test_asks_for_nothing_more_where_levels_stay(self, story: Story) -> None:
+    def test_asks_only_for_the_time_that_has_passed_where_levels_stay(self, story: Story) -> None:
         subscription = subscribe(story, self.LEVELS)
 
         send(story, subscription, 12, stamped=APRIL)
         story.pass_time(april(11))
+        assert read_values(story, subscription)["WeightedSum"] == "4"  # 12 for 10 of thirty days.
+        self.bill_now(story, subscription)
+        story.pass_time(april(21))
+        assert read_values(story, subscription)["WeightedSum"] == "8"
         self.bill_now(story, subscription)
         story.pass_time(MAY + GRACE)
 
-        assert [bill.total_nanos for bill in story.list_bills(subscription)] == [36 * DOLLAR]
+        rest = [Line("WeightedSum", "4", 4 * DOLLAR)]
+        first, *others = story.list_bills(subscription)
+        assert first.total_nanos == (12 + 12 + 4) * DOLLAR
+        assert others == [
+            Bill("INV-000002", "OnDemand", 4 * DOLLAR, rest),
+            Bill("INV-000003", "PeriodEnd", 4 * DOLLAR, rest),
+        ]
+        assert read_values(story, subscription, "previous")["WeightedSum"] == "12"
+
+    @pytest.mark.parametrize(
+        ("change", "rest", "rest_nanos"),
+        [
+            # 12 for the other half of the month, and the change for 359 of its 720 hours: 6 + 29.9166...
+            (60, "35.916666666667", 35_916_666_666_667),
+            (-12, "0.016666666667", 16_666_666_667),  # 6 - 5.98333...
+        ],
+    )
+    def test_knows_nothing_of_a_change_whose_instant_has_not_come(
+        self, story: Story, change: int, rest: str, rest_nanos: int
+    ) -> None:
+        subscription = subscribe(story, ["WeightedSum"])
+        send(story, subscription, 12, stamped=APRIL)
+        story.pass_time(april(16))
+
+        send(story, subscription, change, stamped=april(16) + GRACE)
+
+        assert read_values(story, subscription) == {"WeightedSum": "6"}
+        self.bill_now(story, subscription)
+        story.pass_time(MAY + GRACE)
+        first, last = story.list_bills(subscription)
+        assert first.lines == [Line("WeightedSum", "6", 6 * DOLLAR)]
+        assert last.lines == [Line("WeightedSum", rest, rest_nanos)]
+
+    def test_counts_a_level_that_falls_against_what_is_asked_for_besides(self, story: Story) -> None:
+        # A third of a dollar, less a third of a nano.
+        subscription = subscribe(story, ["Latest", "Sum"], unit_amount_nanos="333333333333")
+
+        upload(story, subscription, 30, at=april(6))
+        self.bill_now(story, subscription)
+        upload(story, subscription, 90, at=april(16))
+        upload(story, subscription, 7, at=april(17))
+        story.pass_time(MAY + GRACE)
+
+        assert story.list_bills(subscription) == [
+            Bill(
+                "INV-000001",
+                "OnDemand",
+                20 * DOLLAR,  # The lines come to 19.99999999998, so 0.00000000002 too much is asked for.
+                [
+                    Line("Latest", "30", 9_999_999_999_990),
+                    Line("Sum", "30", 9_999_999_999_990),
+                ],
+            ),
+            Bill(
+                "INV-000002",
+                "PeriodEnd",
+                24_67 * DOLLAR // 100,  # 24.666666666642
+                [
+                    Line("Latest", "-23", -7_666_666_666_659),  # 7 in all
+                    Line("Sum", "97", 32_333_333_333_301),  # 127 in all
+                ],
+            ),
+        ]
+        # 7 and 127 units: 44.666666666622.
+        assert add_up(story, subscription) == 134 * 333_333_333_333
+
+    def test_asks_for_nothing_where_a_level_falls_and_counts_it_all_the_same(self, story: Story) -> None:
+        subscription = subscribe(story, ["Latest"], unit_amount_nanos="333333333333")
+
+        upload(story, subscription, 30, at=april(6))
+        self.bill_now(story, subscription)
+        upload(story, subscription, 7, at=april(11))
+        self.bill_now(story, subscription)
+        upload(story, subscription, 20, at=april(16))
+        story.pass_time(MAY + GRACE)
+
+        assert story.list_bills(subscription) == [
+            Bill("INV-000001", "OnDemand", 10 * DOLLAR, [Line("Latest", "30", 9_999_999_999_990)]),
+            Bill(
+                "INV-000002",
+                "OnDemand",
+                0,
+                [
+                    Line("Latest", "-23", -7_666_666_666_659),
+                    Line("Balance", NO_QUANTITY, 7_666_666_666_659),  # What a credit note gives back.
+                ],
+            ),
+            Bill("INV-000003", "PeriodEnd", 4_33 * DOLLAR // 100, [Line("Latest", "13", 4_333_333_333_329)]),
+        ]
+        assert add_up(story, subscription) == 20 * 333_333_333_333
 
 
 class TestCarryingOver:

@@ -128,6 +128,37 @@ class TestUsage:
             ("billed-before", str(-180 * DOLLAR)),
         ]
 
+    def test_is_priced_by_its_groups_where_the_price_tells_them_apart(self) -> None:
+        model = build_model(
+            "Matrix",
+            {
+                "dimensions": ["model"],
+                "cells": [{"values": ["gpt-4"], "unit_amount_nanos": str(3 * DOLLAR)}],
+                "default_unit_amount_nanos": str(DOLLAR),
+            },
+        )
+        groups = {("gpt-4",): Decimal(2), (None,): Decimal(5)}
+
+        line = rate(replace(make_item(model=model, quantity="7"), groups=groups))
+
+        assert (line.quantity, line.charge_nanos) == (Decimal(7), 11 * DOLLAR)  # 2 at 3, 5 at 1.
+        assert line.unit_amount_nanos is None
+        assert [(step["key"], step["quantity"]) for step in line.steps] == [
+            ('["gpt-4"]', "2"),
+            ("default", "5"),
+        ]
+
+    def test_that_falls_as_it_grows_gives_back(self) -> None:
+        # 10 at $2 were billed; all 11 cost $1 each.
+        tiers = [{"up_to": "10", "unit_amount_nanos": str(2 * DOLLAR)}, {"unit_amount_nanos": str(DOLLAR)}]
+        item = replace(
+            make_item(model=build_model("Volume", {"tiers": tiers}), quantity="11"),
+            billed_quantity=Decimal(10),
+            billed_nanos=20 * DOLLAR,
+        )
+
+        assert rate(item, Stage.IN_PROGRESS).charge_nanos == -9 * DOLLAR
+
     def test_shrinks_its_tiers_with_the_segment(self) -> None:
         item = replace(make_item(model=TIERS, quantity="60"), share=Fraction(1, 2))
 

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from catalog.models import Anchor, BillingCadence
-from subscriptions.schedule import AnchorMode, Cadence, InstantBeforeStart, Schedule, ScheduledPeriod
+from subscriptions.schedule import AnchorMode, Cadence, Epoch, InstantBeforeStart, Schedule, ScheduledPeriod
 
 APIA = "Pacific/Apia"
 DENVER = "America/Denver"
@@ -65,9 +65,15 @@ class TestBegin:
         ],
     )
     def test_is_anchored(self, cadence: Cadence, anchor_mode: AnchorMode, anchor_date: date) -> None:
-        assert begin(cadence, "2026-05-20T15:00", anchor_mode=anchor_mode) == Schedule(
-            cadence=cadence, anchor_date=anchor_date, starts_at=utc("2026-05-20T15:00"), timezone="UTC"
+        epoch = Epoch(
+            cadence=cadence,
+            anchor_mode=anchor_mode,
+            anchor_date=anchor_date,
+            starts_at=utc("2026-05-20T15:00"),
+            timezone="UTC",
         )
+
+        assert begin(cadence, "2026-05-20T15:00", anchor_mode=anchor_mode) == Schedule((epoch,))
 
     @pytest.mark.parametrize(
         ("anchor_mode", "anchor_date"),
@@ -76,12 +82,17 @@ class TestBegin:
     def test_is_anchored_to_the_trials_end(self, anchor_mode: AnchorMode, anchor_date: date) -> None:
         schedule = begin(Cadence.MONTHLY, "2026-05-20T15:00", anchor_mode=anchor_mode, trial_days=14)
 
-        assert schedule.anchor_date == anchor_date
-        assert schedule.trial_days == 14
+        (epoch,) = schedule.epochs
+        assert epoch.anchor_date == anchor_date
+        assert epoch.trial_days == 14
 
     def test_is_anchored_to_the_local_date(self) -> None:
-        assert begin(Cadence.MONTHLY, "2026-05-20T20:00", timezone=KOLKATA).anchor_date == date(2026, 5, 21)
-        assert begin(Cadence.MONTHLY, "2026-05-20T03:00", timezone=DENVER).anchor_date == date(2026, 5, 19)
+        assert begin(Cadence.MONTHLY, "2026-05-20T20:00", timezone=KOLKATA).epochs[0].anchor_date == date(
+            2026, 5, 21
+        )
+        assert begin(Cadence.MONTHLY, "2026-05-20T03:00", timezone=DENVER).epochs[0].anchor_date == date(
+            2026, 5, 19
+        )
 
     def test_keeps_its_start_in_utc(self) -> None:
         schedule = Schedule.begin(
@@ -92,7 +103,7 @@ class TestBegin:
         )
 
         assert schedule.starts_at.isoformat() == "2026-05-21T05:00:00+00:00"
-        assert schedule.anchor_date == date(2026, 5, 21)
+        assert schedule.epochs[0].anchor_date == date(2026, 5, 21)
 
 
 class TestInit:
@@ -106,8 +117,9 @@ class TestInit:
     )
     def test_refuses(self, starts_at: datetime, trial_days: int, message: str) -> None:
         with pytest.raises(AssertionError, match=message):
-            Schedule(
+            Epoch(
                 cadence=Cadence.DAILY,
+                anchor_mode=AnchorMode.ANNIVERSARY,
                 anchor_date=date(2026, 5, 20),
                 starts_at=starts_at,
                 timezone="UTC",
@@ -214,6 +226,7 @@ class TestPeriodWithoutTrial:
             nominal_starts_at=utc("2026-02-28T00:00"),
             nominal_ends_at=utc("2026-03-31T00:00"),
             is_trial=False,
+            timezone="UTC",
         )
 
     def test_is_found_at_once_however_late(self) -> None:
@@ -236,6 +249,7 @@ class TestPeriodWithTrial:
             nominal_starts_at=utc("2026-02-14T00:00"),
             nominal_ends_at=utc("2026-03-01T00:00"),
             is_trial=True,
+            timezone="UTC",
         )
         assert [schedule.period(index).ends_at for index in (1, 2)] == [
             utc("2026-04-01T00:00"),

@@ -10,25 +10,43 @@ import pytest
 
 from catalog.api.pricing import make_input_fields, make_output_fields, split_params
 from catalog.pricing import registry
-from catalog.pricing.types import Charge, Stage
+from catalog.pricing.types import Charge, Dimension, Stage, Usage
 
 AMOUNT = {"type": "string", "pattern": r"^[0-9]{1,38}$", "example": "2000000"}
 QUANTITY = {"type": "string", "pattern": r"^[0-9]{1,30}(\.[0-9]{1,30})?$", "example": "1000"}
+BPS = {"type": "string", "pattern": r"^[0-9]{1,5}$", "example": "250"}
 INTEGER = {"type": "integer"}
 NULL = {"type": "null"}
 
 # A set of parameters for each model, adjusted in every way, such that all of its parameters are in the stored form.
+ADJUSTED = {"free_units": "1", "discount_bps": "1", "minimum_nanos": "1", "maximum_nanos": "2"}
+TIERS = [
+    {"up_to": "1", "unit_amount_nanos": "2", "flat_amount_nanos": "3"},
+    {"unit_amount_nanos": "1"},
+]
 COMPLETE: dict[str, dict[str, Any]] = {
-    "Flat": {"unit_amount_nanos": "1", "minimum_nanos": "1", "maximum_nanos": "2"},
-    "PerUnit": {"unit_amount_nanos": "1", "free_units": "1", "minimum_nanos": "1", "maximum_nanos": "2"},
-    "Graduated": {
-        "tiers": [
-            {"up_to": "1", "unit_amount_nanos": "2", "flat_amount_nanos": "3"},
-            {"unit_amount_nanos": "1"},
-        ],
-        "free_units": "1",
-        "minimum_nanos": "1",
-        "maximum_nanos": "2",
+    "Flat": {"unit_amount_nanos": "1", "discount_bps": "1", "minimum_nanos": "1", "maximum_nanos": "2"},
+    "PerUnit": {"unit_amount_nanos": "1", **ADJUSTED},
+    "Graduated": {"tiers": TIERS, **ADJUSTED},
+    "Volume": {"tiers": TIERS, **ADJUSTED},
+    "Package": {
+        "package_size": "1",
+        "package_amount_nanos": "1",
+        "partial_packages": "Prorate",
+        **ADJUSTED,
+    },
+    "Committed": {
+        "commit_amount_nanos": "1",
+        "unit_amount_nanos": "1",
+        "overage_unit_amount_nanos": "1",
+        **ADJUSTED,
+    },
+    "Percentage": {"rate_bps": "1", "fixed_nanos": "1", **ADJUSTED},
+    "Matrix": {
+        "dimensions": ["model"],
+        "cells": [{"values": ["gpt-4"], "unit_amount_nanos": "1"}],
+        "default_unit_amount_nanos": "1",
+        **ADJUSTED,
     },
 }
 
@@ -62,7 +80,36 @@ class TestFields:
                     "additionalProperties": False,
                 },
             },
+            "package_size": {"oneOf": [QUANTITY, INTEGER]},
+            "package_amount_nanos": {"oneOf": [AMOUNT, INTEGER]},
+            "partial_packages": {"type": "string", "enum": ["RoundUp", "Prorate", "Free"]},
+            "commit_amount_nanos": {"oneOf": [AMOUNT, INTEGER]},
+            "overage_unit_amount_nanos": {"oneOf": [AMOUNT, INTEGER]},
+            "rate_bps": {"oneOf": [BPS, INTEGER]},
+            "fixed_nanos": {"oneOf": [AMOUNT, INTEGER]},
+            "dimensions": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"type": "string"}},
+            "cells": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1000,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "values": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 2,
+                            "items": {"oneOf": [{"type": "string"}, NULL]},
+                        },
+                        "unit_amount_nanos": {"oneOf": [AMOUNT, INTEGER]},
+                    },
+                    "required": ["values", "unit_amount_nanos"],
+                    "additionalProperties": False,
+                },
+            },
+            "default_unit_amount_nanos": {"oneOf": [AMOUNT, INTEGER]},
             "free_units": {"oneOf": [QUANTITY, INTEGER]},
+            "discount_bps": {"oneOf": [BPS, INTEGER]},
             "minimum_nanos": {"oneOf": [AMOUNT, INTEGER]},
             "maximum_nanos": {"oneOf": [{"oneOf": [AMOUNT, INTEGER]}, NULL]},
         }
@@ -78,10 +125,10 @@ class TestFields:
         }
 
     def test_follow_a_model_that_is_added(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(registry.PRICING_MODELS, "Package", Package)
+        monkeypatch.setitem(registry.PRICING_MODELS, "Dozen", Dozen)
 
-        assert make_input_fields()["package_size"].schema == {"oneOf": [QUANTITY, INTEGER]}
-        assert split_params({"package_size": "1", "name": "x"}) == ({"package_size": "1"}, {"name": "x"})
+        assert make_input_fields()["eggs"].schema == {"oneOf": [QUANTITY, INTEGER]}
+        assert split_params({"eggs": "1", "name": "x"}) == ({"eggs": "1"}, {"name": "x"})
 
 
 class TestSplitParams:
@@ -95,22 +142,23 @@ class TestSplitParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class Dozen:
     """A pricing model of the test's own."""
 
     charges_units: ClassVar[bool] = True
+    grouping: ClassVar[tuple[Dimension, ...]] = ()
 
-    package_size: Decimal
+    eggs: Decimal
 
     @classmethod
     def from_params(cls, params: Mapping[str, object]) -> Self:
-        return cls(Decimal(str(params["package_size"])))
+        return cls(Decimal(str(params["eggs"])))
 
-    def charge(self, quantity: Decimal, stage: Stage) -> Charge:
+    def charge(self, usage: Usage, stage: Stage) -> Charge:
         return Charge(())
 
     def scale(self, share: Fraction) -> Self:
         return self
 
     def to_params(self) -> dict[str, object]:
-        return {"package_size": str(self.package_size)}
+        return {"eggs": str(self.eggs)}

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from metering.aggregation.accumulator import Accumulator
-from metering.aggregation.types import Accumulated, Aggregation, Definition, Span
+from metering.aggregation.types import Accumulated, Aggregation, Definition, Measured, Span
 from tests.factories.subscriptions import utc
 
 # April has thirty days.
@@ -41,16 +41,16 @@ def accumulate(aggregation: Aggregation, *events: tuple[datetime, object]) -> Ac
     return accumulator
 
 
-def measure(aggregation: Aggregation, *events: tuple[datetime, object], span: Span = APRIL) -> Decimal:
+def measure(aggregation: Aggregation, *events: tuple[datetime, object], span: Span = APRIL) -> Measured:
     """Measure events of these sizes."""
     return aggregation.measure(accumulate(aggregation, *events).read(aggregation), span=span)
 
 
-def measure_sizes(aggregation: Aggregation, *sizes: object) -> Decimal:
+def measure_sizes(aggregation: Aggregation, *sizes: object) -> Measured:
     """Measure events of these sizes, all on one day."""
     return measure(aggregation, *[(april(2), size) for size in sizes])
 
 
-def measure_nothing(aggregation: Aggregation) -> Decimal:
+def measure_nothing(aggregation: Aggregation) -> Measured:
     """Measure a month without an event."""
     return aggregation.measure(Accumulated(), span=APRIL)

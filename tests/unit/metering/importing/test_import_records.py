@@ -131,10 +131,8 @@ class TestGather:
     def test_makes_none_of_nothing(self) -> None:
         assert list(gather([], starts_at=START, size=2)) == []
 
-    def test_ends_a_chunk_of_long_records_sooner(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(records, "MAX_CHUNK_BYTES", 100)
-
-        chunks = gather(make_records(5, size=50), starts_at=START, size=1000)
+    def test_ends_a_chunk_of_long_records_sooner(self) -> None:
+        chunks = gather(make_records(5, size=50), starts_at=START, size=1000, max_bytes=100)
 
         assert [len(chunk.records) for chunk in chunks] == [2, 2, 1]
 
