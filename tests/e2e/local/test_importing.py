@@ -73,6 +73,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Install, 
     install.close()
 
 
+@pytest.fixture
+def seller(served: tuple[Install, RunningCommand]) -> Iterator[Seller]:
+    made = Seller(*served)
+    yield made
+    made.client.close()
+
+
 def check_invariants(install: Install) -> None:
     checked = install.run("check_invariants")
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -81,10 +88,9 @@ def check_invariants(install: Install) -> None:
 @pytest.mark.xdist_group("importing")
 class TestImport:
     def test_goes_on_after_one_of_its_processes_was_killed(
-        self, served: tuple[Install, RunningCommand], tmp_path: Path
+        self, served: tuple[Install, RunningCommand], seller: Seller, tmp_path: Path
     ) -> None:
-        install, running = served
-        seller = Seller(install, running)
+        install, _ = served
         path = tmp_path / "events.jsonl"
         path.write_bytes(b"".join(seller.write_event(number) for number in range(EVENT_COUNT)))
         command = ("import_events", str(path), "--processes", "2", "--chunk", "1000")
@@ -112,9 +118,10 @@ class TestImport:
         assert seller.read_usage() == 3 * EVENT_COUNT
         check_invariants(install)
 
-    def test_of_a_long_body_does_not_grow_with_it(self, served: tuple[Install, RunningCommand]) -> None:
+    def test_of_a_long_body_does_not_grow_with_it(
+        self, served: tuple[Install, RunningCommand], seller: Seller
+    ) -> None:
         install, running = served
-        seller = Seller(install, running)
         count, chunk = 80_000, 500
         size = 0
         peaks: list[int] = []
