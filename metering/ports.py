@@ -41,10 +41,12 @@ class LineRole(StrEnum):
 class ChargedUsage:
     """An event in a segment, which has its period with it, and the charged meters that it adds to.
 
-    `void` has its correction with it; of an event that counts, it is None.
+    `counted_since` is an id, and so in the order of real time: what was made after it found the event counted
+    in the segment. `void` has its correction with it; of an event that counts, it is None.
     """
 
     event: UsageEvent
+    counted_since: UUID
     segment: Segment
     meter_ids: tuple[UUID, ...]
     void: EventVoid | None

@@ -1,9 +1,9 @@
 """On which invoice lines events are, or why they are on none: what metering shows of an event.
 
 Rating is cumulative: a line bills what a segment has come to on a meter since the lines before it. So an
-event is on the first line of its segment and meter that was rated after it had come, and what taking it back
-changes is on the first one rated after that. When the lines of a Draft were last rated, its audit trail
-tells, in real time, as the ids of events and of voids do; a customer's clock may stand still meanwhile.
+event is on the first line of its segment and meter that was rated after it began to count, and what taking it
+back changes is on the first one rated after that. When the lines of a Draft were last rated, its audit trail
+tells, in real time, as the ids do that it is compared with; a customer's clock may stand still meanwhile.
 """
 
 from collections import defaultdict
@@ -118,7 +118,7 @@ def _explain_uncredited(
 
 
 def _has_event(line: InvoiceLine, usage: ChargedUsage) -> bool:
-    """Tell whether an event of its segment had come when a line was last rated.
+    """Tell whether an event of its segment counted when a line was last rated.
 
     The invoice of the period's end is rated once nothing can enter the period; but for what comes after the
     end of a subscription, that has all of it. It may have been rated again and come out the same.
@@ -131,7 +131,7 @@ def _has_event(line: InvoiceLine, usage: ChargedUsage) -> bool:
         and period.closed_at is not None
         and invoice.computed_at >= period.closed_at
     )
-    return _is_rated_after(line, usage.event.uid) or (is_complete and not usage.is_after_close)
+    return _is_rated_after(line, usage.counted_since) or (is_complete and not usage.is_after_close)
 
 
 def _is_rated_after(line: InvoiceLine, row_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from billing_project.core.extras import ExtraMissing, load_extra
-from metering.importing.formats import Column, UnusableFile, read_columns, read_json
+from metering.importing.formats import Column, UnusableFile, read_json
 from metering.importing.records import Place, Record, Section
 
 ROWS_PER_READ = 2_000
@@ -33,9 +33,8 @@ def opening_table(path: Path) -> Iterator[Any]:
         yield table
 
 
-def iterate_rows(table: Any, *, section: Section) -> Iterator[Record]:
+def iterate_rows(table: Any, *, columns: Sequence[Column], section: Section) -> Iterator[Record]:
     """Read the rows of a section, whose places are numbers of rows; so is a line, from 1."""
-    columns = read_columns(table.schema_arrow.names)
     position = 0
     for batch in table.iter_batches(batch_size=ROWS_PER_READ):
         start = max(section.starts_at.position - position, 0)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from metering.importing.formats import CsvDecoder, Decoder, JsonDecoder, UnusableFile
+from metering.importing.formats import CsvDecoder, Decoder, JsonDecoder, UnusableFile, read_columns
 from metering.importing.parquet import iterate_rows, opening_table
 from metering.importing.records import START, DamagedStream, Record, Section, iterate_lines
 from metering.models import ImportFormat
@@ -113,13 +113,14 @@ class TableSource:
         self.size_bytes: int | None = path.stat().st_size
         self.decoder: Decoder = JsonDecoder()
         self._table = table
+        self._columns = read_columns(table.schema_arrow.names)
         self._row_count: int = table.metadata.num_rows
         self._read_count = 0
 
     def iterate_records(self, section: Section) -> Iterator[Record]:
         """Read the rows of a section."""
         try:
-            for record in iterate_rows(self._table, section=section):
+            for record in iterate_rows(self._table, columns=self._columns, section=section):
                 self._read_count = record.line
                 yield record
         except (OSError, ValueError) as error:

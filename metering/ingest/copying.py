@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from struct import Struct
+from typing import cast
 
 import psycopg
 from django.db import connection
@@ -49,6 +50,9 @@ _EVENT_NO_PLACE = Struct(">4s 4s iq 4s i? ic")
 _EVENT_HASH = Struct(">i16s")
 _COUNTED_KEY = Struct(">h i16s i16s i")
 _INSTANT = Struct(">iq")
+
+# What follows the value of nearly every row: no group, and nothing else that its meter would keep.
+_ONLY_VALUE = _LENGTH.pack(0) + 4 * NULL
 
 _decimals = psycopg.adapters.get_dumper(Decimal, PyFormat.BINARY)(Decimal)
 
@@ -113,9 +117,13 @@ def _write_event(item: PlacedEvent) -> bytes:
 def _write_counted(row: CountedRow) -> bytes:
     """Write a row of what events add, in the order of `COUNTED_COLUMNS`."""
     value = _dump_decimal(row.value)
+    key = _COUNTED_KEY.pack(8, 16, row.uid.bytes, 16, row.meter_id.bytes, len(value))
+    has_number = row.rank is not None or row.moment is not None
+    if not (has_number or row.group_key or row.hour_at is not None or row.member is not None):
+        return b"".join((key, value, _ONLY_VALUE))
     return b"".join(
         (
-            _COUNTED_KEY.pack(8, 16, row.uid.bytes, 16, row.meter_id.bytes, len(value)),
+            key,
             value,
             _write_text(row.group_key),
             NULL if row.hour_at is None else _INSTANT.pack(8, _count_microseconds(row.hour_at)),
@@ -127,9 +135,7 @@ def _write_counted(row: CountedRow) -> bytes:
 
 
 def _dump_decimal(number: Decimal) -> bytes:
-    dumped = _decimals.dump(number)
-    assert isinstance(dumped, bytes | bytearray), "A decimal is written as its digits."
-    return bytes(dumped)
+    return cast("bytes", _decimals.dump(number))  # Never None, as no number is.
 
 
 def _write_text(text: str) -> bytes:

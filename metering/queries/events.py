@@ -91,7 +91,7 @@ def read_event_details(events: Sequence[UsageEvent]) -> list[EventDetails]:
     segment_ids = {event.segment_id for event in events if event.segment_id is not None}
     segments = {
         segment.pk: segment
-        for segment in Segment.objects.select_related("period", "plan_version__plan").filter(
+        for segment in Segment.objects.select_related("period", "plan_version__plan", "subscription").filter(
             pk__in=segment_ids
         )
     }

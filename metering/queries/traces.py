@@ -16,9 +16,10 @@ from metering.ports import BillingState, ChargedUsage, MeterBilling, explain_bil
 from metering.queries.contributions import explain_contribution, read_event_groups
 from metering.queries.corrections import read_charged
 from metering.queries.events import EventDetails, read_event_details
-from subscriptions.models import Period
+from subscriptions.models import Period, Subscription
 
-VOIDED = "usage.voided"
+# What the audit trail calls it.
+VOIDED, MATCHED = "usage.voided", "usage.matched"
 
 # What a customer still has to hear of comes before what is done with.
 _ORDER = (
@@ -178,17 +179,50 @@ def _read_billing(
     details: Sequence[EventDetails], counted: Sequence[Sequence[_Counted]]
 ) -> dict[UUID, Mapping[UUID, MeterBilling]]:
     """Ask how what the events add to charged meters is billed."""
+    matched = _read_matched(details)
     usages = []
     for detail, own in zip(details, counted, strict=True):
         meter_ids = tuple(one.meter.pk for one in own if one.is_charged and not isinstance(one.found, str))
         if detail.segment is not None and meter_ids:
             usages.append(
                 ChargedUsage(
-                    event=detail.event, segment=detail.segment, meter_ids=meter_ids, void=detail.void
+                    event=detail.event,
+                    counted_since=matched.get(detail.event.uid, detail.event.uid),
+                    segment=detail.segment,
+                    meter_ids=meter_ids,
+                    void=detail.void,
                 )
             )
     billed = zip(usages, explain_billing(usages), strict=True)
     return {usage.event.uid: by_meter for usage, by_meter in billed}
+
+
+def _read_matched(details: Sequence[EventDetails]) -> dict[UUID, UUID]:
+    """Read when events were matched that came before their subscription: the ids of the entries on that.
+
+    A new subscription takes at once what is stamped from its start on. The rest, staff have it take; if they
+    did so more than once, the last time is taken, so that no invoice is named that may not have the event.
+    """
+    earlier = [
+        (detail.event, detail.segment.subscription)
+        for detail in details
+        if detail.segment is not None and detail.event.uid < detail.segment.subscription_id
+    ]
+    if not earlier:
+        return {}
+    entries = AuditEntry.objects.filter(
+        subject_type=Subscription._meta.label,
+        subject_id__in={str(subscription.pk) for _, subscription in earlier},
+        action=MATCHED,
+    )
+    found: defaultdict[str, list[UUID]] = defaultdict(list)
+    for subscription_id, entry_id in entries.order_by("id").values_list("subject_id", "id"):
+        found[subscription_id].append(entry_id)
+    return {
+        event.uid: found[str(subscription.pk)][0 if event.timestamp >= subscription.starts_at else -1]
+        for event, subscription in earlier
+        if found[str(subscription.pk)]
+    }
 
 
 def _read_missed_periods(details: Sequence[EventDetails]) -> dict[UUID, Period]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -16,6 +17,7 @@ from customers.models import Customer
 from metering.models import UsageEvent
 from subscriptions.models import Subscription
 from tests.api.problems import read_problem
+from tests.factories.archives import archive_all, make_role, make_settled
 from tests.factories.core import NOON, make_client
 from tests.factories.customers import make_customer, make_test_clock
 from tests.factories.metering import INPUT, OUTPUT, ingest, make_metered_plan, read_totals, write_event
@@ -287,6 +289,19 @@ class TestRetrieve:
         answer = client.get(f"{PATH}/event-1", {"customer_id": str(make_customer().pk)})
 
         assert read_problem(answer)[:2] == (404, "not_found")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_says_where_the_data_of_an_archived_event_is(self, client: APIClient, tmp_path: Path) -> None:
+        make_role()
+        subscription = make_settled(write_event(make_customer(), id="old"))
+        archive = archive_all(tmp_path)
+
+        answer = client.get(f"{PATH}/old", {"customer_id": str(subscription.customer_id)})
+
+        assert read_problem(answer)[:2] == (404, "event_archived")
+        where = f"its data is in {archive.file_name} (archive {archive.number})"
+        assert where in answer.json()["detail"]
+        assert "of the period 2026-02-28 to 2026-03-28." in answer.json()["detail"]
 
 
 class TestList:

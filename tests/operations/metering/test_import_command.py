@@ -388,7 +388,7 @@ class TestProgress:
         path.write_bytes(write_lines([event]))
         assert run(path)[0] == 1
 
-        path.write_bytes(path.read_bytes().replace(b"-1", b"11"))
+        path.write_bytes(path.read_bytes().replace(b":-1", b":11"))
 
         assert run(path)[0] == 0
         assert count_import() == (1, 0, 0)

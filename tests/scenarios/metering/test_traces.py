@@ -107,6 +107,20 @@ class TestBilling:
             [("Charge", "INV-000002")],
         ]
 
+    def test_is_not_by_a_bill_from_before_it_was_matched(self, story: Story) -> None:
+        customer_id = story.add_customer()
+        event = write_event(customer_id, stamped=utc(2026, 1, 10))
+        assert story.send(event) == "accepted"
+        subscription = story.subscribe(customer_id)
+        story.use(subscription, at=utc(2026, 1, 20))
+        story.finalize(story.bill(subscription))
+
+        story.match(event, subscription)
+
+        assert read_state(story, event)[0] == "Upcoming"
+        story.pass_time(FEBRUARY + HOUR)
+        assert read_state(story, event)[2] == [("Charge", "INV-000002")]
+
 
 class TestMissing:
     def test_says_that_no_subscription_charges_for_it(self, story: Story) -> None:

@@ -164,3 +164,36 @@ class TestDecodeRecords:
         assert isinstance(long, Refusal)
         assert isinstance(bad, Refusal)
         assert (long.index, long.code, bad.index, bad.code) == (1, "too_long", 2, "malformed")
+
+
+class TestFindCustomer:
+    """It may guess wrong, but must say something about everything, and the same of one customer's records."""
+
+    @pytest.mark.parametrize(
+        ("record", "found"),
+        [
+            (b'{"id": "1", "customer_id": "a", "x": "customer_id"}', b"a"),
+            (b'{"customer_id":"a","id":"1"}\n', b"a"),
+            (b'{"customer_id":\t"' + b"x" * 65 + b'"}', b""),
+            (b'{"customer_id": 7}', b""),
+            (b'{"customer_id": "a', b""),
+            (b"\xff\x00", b""),
+            (b"", b""),
+        ],
+    )
+    def test_finds_it_in_json(self, record: bytes, found: bytes) -> None:
+        assert JsonDecoder().find_customer(record) == found
+
+    @pytest.mark.parametrize(
+        ("record", "found"),
+        [
+            (b"one,llm.completion,a,s,t,{}\r\n", b"a"),
+            (b'"one",llm.completion,"a",s\r\n', b"a"),
+            (b"one,llm.completion,a\r\n", b"a"),
+            (b'"o,ne",llm.completion,a\r\n', b"llm.completion"),
+            (b"one,llm.completion\r\n", b""),
+            (b"\xff", b""),
+        ],
+    )
+    def test_finds_it_in_a_row(self, record: bytes, found: bytes) -> None:
+        assert read_header(f"{HEADER}properties").find_customer(record) == found
